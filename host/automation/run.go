@@ -1,0 +1,86 @@
+package automation
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Run is one execution of a plan, as lists show it.
+type Run struct {
+	ID       RunID     `json:"id"`
+	Tenant   TenantID  `json:"tenant"`
+	Shard    int       `json:"shard"`
+	Workflow string    `json:"workflow"`
+	PlanHash Digest    `json:"plan_hash"`
+	State    RunState  `json:"state"`
+	Error    *Error    `json:"error,omitempty"` // why it failed or was cancelled
+	By       string    `json:"by"`              // the token's name that submitted it
+	Created  time.Time `json:"created_at"`
+	Started  time.Time `json:"started_at,omitzero"`
+	Ended    time.Time `json:"ended_at,omitzero"`
+	// Seq is the log's sequence number of the run's last entry that this record
+	// reflects; events after it are news.
+	Seq int64 `json:"seq"`
+}
+
+// RunUpdate is what a commit of the leader changes in the record of a run.
+type RunUpdate struct {
+	Run     RunID
+	State   RunState
+	Error   *Error
+	Started time.Time // zero: not started
+	Ended   time.Time // zero: not ended
+}
+
+// Effect says what may be done when it is not known whether an attempt ran
+// (DESIGN.md section 6).
+type Effect string
+
+// The effects.
+const (
+	EffectPure       Effect = "pure"       // only reads: may run again
+	EffectIdempotent Effect = "idempotent" // running it twice is running it once
+	EffectOnce       Effect = "once"       // must not run twice
+	EffectGuarded    Effect = "guarded"    // made safe by the host's journal on the target
+)
+
+// Target is an asset within a plan: what a plan pins of it.
+type Target struct {
+	ID         AssetID        `json:"id"`
+	Name       string         `json:"name"`
+	Address    string         `json:"address"`
+	Port       int            `json:"port,omitempty"`
+	Protocol   Protocol       `json:"protocol"`
+	OS         string         `json:"os,omitempty"`
+	Tags       []string       `json:"tags,omitempty"`
+	Credential CredentialID   `json:"credential,omitempty"`
+	Vars       map[string]any `json:"vars,omitempty"`
+}
+
+// AttemptKey names an attempt.
+type AttemptKey struct {
+	Run     RunID
+	Step    int
+	Item    int
+	Attempt int
+}
+
+// Attempt is a leased attempt: all that a worker and its executor need.
+type Attempt struct {
+	AttemptKey
+	Tenant   TenantID
+	Workflow string
+	StepID   string
+	Plugin   string // plugin name
+	Action   string
+	Digest   Digest // of the plugin's artifact
+	Effect   Effect
+	// Input is the step's `with`, evaluated: a JSON object.
+	Input json.RawMessage
+	// Target is the item's target, nil for a step without one.
+	Target  *Target
+	Timeout time.Duration
+	// Host and HostEpoch are the lease that the attempt is under.
+	Host      HostID
+	HostEpoch int64
+}

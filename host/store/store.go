@@ -1,0 +1,196 @@
+// Package store holds the role interfaces of the durable store. sqlite and
+// postgres implement them all; storetest is the suite that both pass.
+//
+// # Model
+//
+// The truth about runs is a log: entries of facts under a sequence number that
+// grows by one in a shard, without gaps, in commit order. A writer takes its
+// numbers from the shard's row inside its own transaction and holds that row
+// until it commits; a reader that has seen number n has seen every number below
+// it, and no late commit can be missed. Two kinds of writers add entries: an
+// acceptor adds a run's first entry; everything after it comes from the shard's
+// leader, conditional on its epoch. Control requests (a cancel) wait as commands,
+// which the leader reads whole, turns into facts and removes in one commit.
+//
+// The record of a run (runs table) is what lists show: the leader writes it in
+// the commit that changes it. Items are not stored: they are the fold of a
+// run's entries.
+//
+// # Errors
+//
+// Every method returns *automation.Error values: not_found, conflict (a unique
+// name, a stale version, a lost epoch: ErrFenced), unavailable (try again).
+// Everything else is internal. Methods are safe for concurrent use.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// ErrFenced is in the tree of the error of a write whose epoch is not the
+// current one: somebody else leads now, and nothing was written.
+var ErrFenced = errors.New("the writer's epoch is over")
+
+// ErrKeyReused is in the tree of the conflict of an idempotency key that was
+// used for another request.
+var ErrKeyReused = errors.New("the idempotency key was used for another request")
+
+// Batch is what the leader adds in one commit.
+type Batch struct {
+	Shard int
+	// Host and Epoch: the leader that writes. The commit fails with ErrFenced
+	// unless the shard's row still has them.
+	Host  automation.HostID
+	Epoch int64
+	// Entries to add; Seq is set by Append, in the slice's order.
+	Entries []automation.Entry
+	// Runs whose record changes.
+	Runs []automation.RunUpdate
+	// Commands that the entries answer: removed.
+	Commands []automation.CommandID
+	// Logs of attempts that ended.
+	Logs []AttemptLogs
+}
+
+// AttemptLogs is what one attempt logged.
+type AttemptLogs struct {
+	Tenant  automation.TenantID
+	Attempt automation.AttemptKey
+	Lines   []automation.LogLine
+}
+
+// Log is the log of facts.
+type Log interface {
+	// Append commits a batch and sets the Seq of its entries.
+	Append(ctx context.Context, b Batch) error
+	// Replay calls yield with every entry of every open run of the shard, by
+	// number, from one snapshot, and returns the shard's last number in it.
+	Replay(ctx context.Context, shard int, yield func(automation.Entry) error) (int64, error)
+	// Accepted returns the entries that acceptors added after a number (the first
+	// entry of each new run), by number, at most limit.
+	Accepted(ctx context.Context, shard int, after int64, limit int) ([]automation.Entry, error)
+	// RunEntries returns a run's entries after a number, by number, at most limit;
+	// not_found when the tenant has no such run.
+	RunEntries(ctx context.Context, tenant automation.TenantID, run automation.RunID, after int64, limit int) ([]automation.Entry, error)
+	// RunLogs returns what the attempts of a run logged, by step, item and attempt,
+	// after the given key, at most limit attempts.
+	RunLogs(ctx context.Context, tenant automation.TenantID, run automation.RunID, after automation.AttemptKey, limit int) ([]AttemptLogs, error)
+	// Wake returns a channel that receives (coalesced, capacity one) whenever
+	// entries or commands may have been added, by any process. It is a hint: a
+	// reader also looks from time to time. stop gives the channel back.
+	Wake() (c <-chan struct{}, stop func())
+}
+
+// Runs is the record of runs, and their acceptance.
+type Runs interface {
+	// Accept stores a run in state queued with its first entry (run_accepted), and
+	// the act, in one commit; concurrent calls share commits. When act.Key was used
+	// before for the same request it returns the run of that time and false.
+	Accept(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool, error)
+	// Run returns one run.
+	Run(ctx context.Context, tenant automation.TenantID, id automation.RunID) (automation.Run, error)
+	// ListRuns returns runs, the newest first, of one state or (state "") of all.
+	ListRuns(ctx context.Context, tenant automation.TenantID, state automation.RunState, page automation.Page) ([]automation.Run, error)
+	// PutPlan stores a plan under its hash; storing it again changes nothing.
+	PutPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest, plan []byte, at time.Time) error
+	// Plan returns a stored plan.
+	Plan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) ([]byte, error)
+	// PutCommand stores a command for the leader, with its act.
+	PutCommand(ctx context.Context, c automation.Command, act automation.Act) error
+	// Commands returns the waiting commands of a shard, the oldest first, at most limit.
+	Commands(ctx context.Context, shard int, limit int) ([]automation.Command, error)
+}
+
+// Leases is leadership and hosts. All times are the database's.
+type Leases interface {
+	// Lead takes or renews the leadership of a shard for ttl: it succeeds when
+	// nobody holds it, its holder's time is up, or host holds it already. A take
+	// raises the epoch by one; a renewal (epoch equal to the current one) does not.
+	// It fails with ErrFenced when somebody else leads.
+	Lead(ctx context.Context, shard int, host automation.HostID, epoch int64, ttl time.Duration) (int64, error)
+	// Resign gives the leadership back at once, if host still holds it at epoch.
+	Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error
+	// RegisterHost adds or renews the host's row and raises its epoch by one.
+	RegisterHost(ctx context.Context, h automation.Host) (automation.Host, error)
+	// Heartbeat renews the host's row; ErrFenced when its epoch is over.
+	Heartbeat(ctx context.Context, id automation.HostID, epoch int64) error
+	// Hosts returns all hosts, by identifier.
+	Hosts(ctx context.Context) ([]automation.Host, error)
+	// ReapHost raises the epoch of a host whose row still has the given epoch, so
+	// that nothing it writes counts any more; ErrFenced when it has another.
+	ReapHost(ctx context.Context, id automation.HostID, epoch int64) error
+}
+
+// Assets is the stored inventory.
+type Assets interface {
+	// CreateAsset stores an asset; conflict when the name is taken. For a repeated
+	// act.Key it returns the asset of that time and false.
+	CreateAsset(ctx context.Context, a automation.Asset, act automation.Act) (automation.Asset, bool, error)
+	// UpdateAsset replaces an asset whose Version is still a.Version and raises it.
+	UpdateAsset(ctx context.Context, a automation.Asset, act automation.Act) (automation.Asset, error)
+	DeleteAsset(ctx context.Context, tenant automation.TenantID, id automation.AssetID, act automation.Act) error
+	Asset(ctx context.Context, tenant automation.TenantID, id automation.AssetID) (automation.Asset, error)
+	// AssetByName returns the asset with a name; not_found without one.
+	AssetByName(ctx context.Context, tenant automation.TenantID, name string) (automation.Asset, error)
+	// ListAssets returns assets by name (Page.After is a name).
+	ListAssets(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Asset, error)
+}
+
+// Credentials is the stored, sealed credentials.
+type Credentials interface {
+	CreateCredential(ctx context.Context, c automation.Credential, act automation.Act) (automation.Credential, bool, error)
+	// UpdateCredential replaces a credential whose Version is still c.Version - 1.
+	// (The seal binds the new version, so the caller sets it.)
+	UpdateCredential(ctx context.Context, c automation.Credential, act automation.Act) (automation.Credential, error)
+	DeleteCredential(ctx context.Context, tenant automation.TenantID, id automation.CredentialID, act automation.Act) error
+	Credential(ctx context.Context, tenant automation.TenantID, id automation.CredentialID) (automation.Credential, error)
+	CredentialByName(ctx context.Context, tenant automation.TenantID, name string) (automation.Credential, error)
+	// ListCredentials returns credentials by name (Page.After is a name), with Sealed.
+	ListCredentials(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Credential, error)
+}
+
+// Plugins is the stored plugins and their artifacts.
+type Plugins interface {
+	// CreatePlugin stores a plugin version with its artifact; conflict when the name
+	// and version are taken by another digest. The same digest again returns the
+	// stored one and false.
+	CreatePlugin(ctx context.Context, p automation.Plugin, wasm []byte, act automation.Act) (automation.Plugin, bool, error)
+	// UpdatePlugin changes State and Grants of a version whose RowNumber is still p.RowNumber.
+	UpdatePlugin(ctx context.Context, p automation.Plugin, act automation.Act) (automation.Plugin, error)
+	// Plugin returns the version with a digest.
+	Plugin(ctx context.Context, tenant automation.TenantID, digest automation.Digest) (automation.Plugin, error)
+	// ListPlugins returns plugin versions by name and creation; all of them: there are few.
+	ListPlugins(ctx context.Context, tenant automation.TenantID) ([]automation.Plugin, error)
+	// Artifact returns the bytes of a digest.
+	Artifact(ctx context.Context, tenant automation.TenantID, digest automation.Digest) ([]byte, error)
+}
+
+// Tokens is the stored API tokens and the audit log.
+type Tokens interface {
+	CreateToken(ctx context.Context, t automation.Token, act automation.Act) (automation.Token, bool, error)
+	// TokenByHash returns the token whose secret has this SHA-256, of any tenant.
+	TokenByHash(ctx context.Context, hash []byte) (automation.Token, error)
+	RevokeToken(ctx context.Context, tenant automation.TenantID, id automation.TokenID, act automation.Act) error
+	ListTokens(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Token, error)
+	// Audit returns audit entries after a sequence number, the oldest first.
+	Audit(ctx context.Context, tenant automation.TenantID, after int64, limit int) ([]automation.AuditEntry, error)
+}
+
+// Store is all roles over one database.
+type Store interface {
+	Log
+	Runs
+	Leases
+	Assets
+	Credentials
+	Plugins
+	Tokens
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	// Close waits for calls under way and closes the database.
+	Close() error
+}

@@ -1,0 +1,97 @@
+package workflow
+
+import (
+	"encoding/json"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// Plan is a workflow resolved against the catalog and the inventory: exact
+// targets, plugin digests, effects and inputs. It is immutable, and its
+// canonical JSON's SHA-256 names it.
+type Plan struct {
+	Schema   string              `json:"schema"` // "opsconductor/plan/v1"
+	Workflow string              `json:"workflow"`
+	Inputs   json.RawMessage     `json:"inputs"` // a JSON object, defaults filled in
+	Targets  []automation.Target `json:"targets"`
+	// Timeout bounds the whole run from its acceptance; 0: the deployment's limit.
+	Timeout time.Duration `json:"timeout_ns,omitempty"`
+	// Steps are in topological order: a step needs only steps before it.
+	Steps []PlanStep `json:"steps"`
+}
+
+// PlanStep is a step within a plan.
+type PlanStep struct {
+	ID            string            `json:"id"`
+	Plugin        string            `json:"plugin"`
+	Version       string            `json:"version"`
+	Action        string            `json:"action"`
+	Digest        automation.Digest `json:"digest"`
+	Effect        automation.Effect `json:"effect"`
+	HostFunctions []string          `json:"host_functions,omitempty"`
+	// Scheduler: the scheduler carries it out itself (core.wait).
+	Scheduler bool `json:"scheduler,omitempty"`
+	// Needs are indexes of earlier steps, ascending.
+	Needs []int `json:"needs,omitempty"`
+	// If is a CEL expression; "": always.
+	If string `json:"if,omitempty"`
+	// With is the step's inputs, expressions still in it; Constant when there are none.
+	With     json.RawMessage `json:"with"`
+	Constant bool            `json:"constant,omitempty"`
+	ForEach  *PlanForEach    `json:"for_each,omitempty"`
+	Retry    Retry           `json:"retry"`
+	// Timeout of an attempt.
+	Timeout time.Duration `json:"timeout_ns"`
+}
+
+// PlanForEach is a step's fan-out.
+type PlanForEach struct {
+	// Targets: over the plan's targets. Else over List, or over what Expression gives.
+	Targets    bool              `json:"targets,omitempty"`
+	List       []json.RawMessage `json:"list,omitempty"`
+	Expression string            `json:"expression,omitempty"`
+	// MaxParallel items run at the same time; 0: no limit of the step's own.
+	MaxParallel int `json:"max_parallel,omitempty"`
+}
+
+// Retry says how often and when an attempt is repeated.
+type Retry struct {
+	MaxAttempts int           `json:"max_attempts"` // 1: no retry
+	Initial     time.Duration `json:"initial_ns,omitempty"`
+	Factor      float64       `json:"factor,omitempty"`
+	Max         time.Duration `json:"max_ns,omitempty"`
+	// Jitter is "full" (between nothing and the backoff) or "none".
+	Jitter string `json:"jitter,omitempty"`
+}
+
+// Element is what an item stands for: its place in the fan-out, and the target
+// or the list element. A step without for_each has one, at index 0, with neither.
+type Element struct {
+	Index  int
+	Target *automation.Target
+	Value  json.RawMessage
+}
+
+// RunInfo is what expressions can read of the run.
+type RunInfo struct {
+	ID       automation.RunID
+	Workflow string
+	By       string
+	Created  time.Time
+}
+
+// StepResult is what expressions can read of a step that has ended.
+type StepResult struct {
+	Status automation.ItemState // succeeded, failed, cancelled, skipped or unknown
+	Items  []ItemResult         // by index
+}
+
+// ItemResult is what expressions can read of an item.
+type ItemResult struct {
+	Element  Element
+	Status   automation.ItemState
+	Attempts int
+	Outputs  json.RawMessage // a JSON object; nil without
+	Error    *automation.Error
+}

@@ -1,0 +1,85 @@
+package hostfuncs
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Session says for whom host functions are called: one attempt. It is made by
+// the runner, and used by one attempt only.
+type Session struct {
+	Tenant   string
+	Run      string
+	Workflow string
+	Step     string
+	Item     int
+	Attempt  int
+	Plugin   string
+	Action   string
+	// Target is the item's own target; nil without one.
+	Target *Target
+	Broker Broker
+	// Log takes a line that the plugin logged; level is debug, info, warn or error.
+	Log func(level, message string)
+	// Intent commits that the attempt is about to act, before the first byte that
+	// may act leaves. nil: the attempt's effect does not need it.
+	Intent func(ctx context.Context, commandHash string) error
+	// MaxOutput caps what one call may return of a remote side's output, in bytes.
+	MaxOutput int
+}
+
+// Target is a machine that a host function may reach.
+type Target struct {
+	Name     string
+	Address  string
+	Port     int
+	Protocol string // ssh, winrm or none
+	OS       string
+	// HostKeys are the pinned keys: type and base64, as in authorized_keys.
+	HostKeys []string
+	// Credential is the name of the target's own credential.
+	Credential string
+}
+
+// Secret is bytes that print as redacted; Reveal gives them.
+type Secret interface{ Reveal() []byte }
+
+// Credential is an opened credential. It lives as long as the call needs it.
+type Credential struct {
+	Name     string
+	Version  int64  // a new version is a new connection
+	Kind     string // password or ssh_key
+	Username string
+	// Password, or PrivateKey (PEM) with Passphrase; nil where there is none.
+	Password   Secret
+	PrivateKey Secret
+	Passphrase Secret
+}
+
+// Broker decides what a session may do. Its errors are *Error; a denial names
+// the grant that is missing and the call that would add it. Safe for concurrent use.
+type Broker interface {
+	// Target returns the target with a name ("": the session's own) if the plugin
+	// was granted the function on it.
+	Target(ctx context.Context, s *Session, function, name string) (Target, error)
+	// Credential returns the credential with a name ("": the target's own) if it is
+	// bound to the target and the protocol, and granted.
+	Credential(ctx context.Context, s *Session, function string, t Target, name string) (Credential, error)
+	// Address checks that the function may reach an address that a host name was
+	// resolved to: called for every address before it is dialled.
+	Address(ctx context.Context, s *Session, function, host string, addr netip.Addr) error
+	// Record keeps the audit record of a call that has ended.
+	Record(ctx context.Context, s *Session, r Record)
+}
+
+// Record is what a call did.
+type Record struct {
+	Function string
+	Target   string
+	Started  time.Time
+	Wall     time.Duration
+	Code     Code // "": no error
+	// Command is the SHA-256 of what was run, hexadecimal; "" where nothing was.
+	Command string
+}
