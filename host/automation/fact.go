@@ -36,6 +36,9 @@ const (
 type Fact struct {
 	Kind FactKind  `json:"k"`
 	At   time.Time `json:"t"`
+	// Tenant and Plan are the run's (run_accepted); By is who submitted it.
+	Tenant TenantID `json:"tn,omitempty"`
+	Plan   Digest   `json:"p,omitempty"`
 	// Step and Item are indexes into the plan's steps and the step's fan-out.
 	Step int `json:"s,omitempty"`
 	Item int `json:"i,omitempty"`

@@ -56,6 +56,16 @@ type Batch struct {
 	Logs []AttemptLogs
 }
 
+// Topic is what a waiter waits for. The leader's own commits wake readers of
+// entries only, so that it does not wake itself.
+type Topic string
+
+// The topics.
+const (
+	TopicInbox   Topic = "inbox"   // runs accepted, commands put: the leader's news
+	TopicEntries Topic = "entries" // entries of any kind added: a run's readers' news
+)
+
 // AttemptLogs is what one attempt logged.
 type AttemptLogs struct {
 	Tenant  automation.TenantID
@@ -79,10 +89,10 @@ type Log interface {
 	// RunLogs returns what the attempts of a run logged, by step, item and attempt,
 	// after the given key, at most limit attempts.
 	RunLogs(ctx context.Context, tenant automation.TenantID, run automation.RunID, after automation.AttemptKey, limit int) ([]AttemptLogs, error)
-	// Wake returns a channel that receives (coalesced, capacity one) whenever
-	// entries or commands may have been added, by any process. It is a hint: a
-	// reader also looks from time to time. stop gives the channel back.
-	Wake() (c <-chan struct{}, stop func())
+	// Wake returns a channel that receives (coalesced, capacity one) whenever the
+	// topic may have news, by any process. It is a hint: a reader also looks from
+	// time to time. stop gives the channel back.
+	Wake(topic Topic) (c <-chan struct{}, stop func())
 }
 
 // Runs is the record of runs, and their acceptance.
