@@ -1,0 +1,81 @@
+# Everything goes through here; `make check` is what CI runs.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GOLANGCI_LINT := v2.15.0
+GOFUMPT := v0.12.0
+
+BIN := bin/opsconductor
+TOOLS := $(CURDIR)/.cache/tools
+FUZZTIME ?= 3s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## See that what build, tests and demo need is there; install it when root
+	@scripts/setup.sh
+
+.PHONY: build
+build: plugins ## Build bin/opsconductor with the built-in plugins
+	@go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $(BIN) ./cmd/opsconductor
+
+.PHONY: plugins
+plugins: ## Build the built-in plugins to plugins/dist
+	@go run ./plugins/build
+
+.PHONY: demo
+demo: setup build ## Run an example workflow on two real SSH servers, watch it, clean up
+	@scripts/demo.sh
+
+.PHONY: run
+run: build ## Start a server on ./opsconductor-data; print its URL and admin token
+	@scripts/run.sh
+
+.PHONY: test
+test: setup build ## Run all tests
+	@go test ./...
+
+.PHONY: race
+race: setup build ## Run all tests under the race detector
+	@go test -race ./...
+
+.PHONY: vet
+vet: ## Run go vet
+	@go vet ./...
+
+.PHONY: lint
+lint: ## Run golangci-lint (built once from source, kept in .cache/tools)
+	@scripts/tool.sh golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint $(GOLANGCI_LINT) run ./...
+
+.PHONY: fmt
+fmt: ## Format the Go sources with gofumpt
+	@git ls-files -co --exclude-standard -z '*.go' | xargs -0 scripts/tool.sh gofumpt mvdan.cc/gofumpt $(GOFUMPT) -w
+
+.PHONY: fmt-check
+fmt-check: ## Fail when a Go source is not formatted
+	@scripts/fmt-check.sh $(GOFUMPT)
+
+.PHONY: bench
+bench: plugins ## Run the Go benchmarks (BENCHFLAGS to change how)
+	@go test -run '^$$' -bench . -benchmem $(BENCHFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every fuzz target for FUZZTIME each
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: generate
+generate: ## Write the generated files anew
+	@go generate ./...
+
+.PHONY: generate-check
+generate-check: ## Fail when a generated file is not what generate writes
+	@scripts/generate-check.sh
+
+.PHONY: check
+check: setup ## All that CI checks
+	@scripts/check.sh

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# What building, testing and the demo need on a Debian machine with Go. Root:
+# what is missing is installed. Anybody else: told the command, and it fails.
+set -euo pipefail
+
+want_go=1.26
+missing=()
+
+have() { command -v "$1" >/dev/null 2>&1; }
+have_sshd() { have sshd || [[ -x /usr/sbin/sshd ]]; }
+have_postgres() { have postgres || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; }
+
+if ! have go; then
+  echo "setup: Go $want_go or newer is not on the PATH: install it from https://go.dev/dl/" >&2
+  exit 1
+fi
+go_version=$(go env GOVERSION)
+go_version=${go_version#go}
+if [[ $(printf '%s\n%s\n' "$want_go" "$go_version" | sort -V | head -n 1) != "$want_go" ]]; then
+  echo "setup: Go $want_go or newer is needed, this is $go_version" >&2
+  exit 1
+fi
+
+have_sshd || missing+=(openssh-server)
+have ssh-keygen || missing+=(openssh-client)
+have_postgres || missing+=(postgresql)
+have gcc || missing+=(gcc libc6-dev) # for the race detector
+have curl || missing+=(curl)
+
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+if ((EUID != 0)); then
+  echo "setup: missing: ${missing[*]}. As root: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+if ! have apt-get; then
+  echo "setup: missing: ${missing[*]}, and there is no apt-get here to install them with" >&2
+  exit 1
+fi
+echo "setup: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# No service is started: tests and the demo start their own, on free ports.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+log=$(mktemp)
+if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+  cat "$log" >&2
+  rm -f "$log"
+  echo "setup: installing ${missing[*]} went wrong; the lines above say why" >&2
+  exit 1
+fi
+rm -f "$log"
