@@ -1,0 +1,121 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// Setting is one setting as flags and the environment set it.
+type Setting struct {
+	Flag  string // "key-file"
+	Env   string // "OPSCONDUCTOR_KEY_FILE"
+	Usage string
+	// Get returns the setting as text, without secrets.
+	Get func(Config) string
+	// Set reads the setting from text.
+	Set func(*Config, string) error
+}
+
+// Settings lists every setting.
+func Settings() []Setting {
+	return []Setting{
+		text("dir", "folder of dev: key, database, admin token, cache", func(c *Config) *string { return &c.Dir }),
+		text("listen", "address of the API; port 0 takes a free one", func(c *Config) *string { return &c.Listen }),
+		{
+			Flag: "database-url", Env: envName("database-url"),
+			Usage: "store: postgres://user@host/database or the path of a SQLite file; a password goes into the environment variable or PGPASSFILE",
+			Get:   func(c Config) string { return c.Database.String() },
+			Set:   func(c *Config, s string) error { c.Database = DSN(s); return nil },
+		},
+		text("key-file", "file with the vault's key", func(c *Config) *string { return &c.KeyFile }),
+		text("cache-dir", "folder that keeps compiled plugins", func(c *Config) *string { return &c.CacheDir }),
+		text("name", "name of this host; the machine's name without one", func(c *Config) *string { return &c.Name }),
+		number("slots", "attempts that run at the same time", func(c *Config) *int { return &c.Slots }),
+		number("plugin-memory", "most memory of a plugin's attempt, in MiB", func(c *Config) *int { return &c.PluginMemory }),
+		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
+		{
+			Flag: "shutdown-timeout", Env: envName("shutdown-timeout"), Usage: "how long a stop waits for what runs",
+			Get: func(c Config) string { return c.ShutdownTimeout.String() },
+			Set: func(c *Config, s string) error {
+				d, err := time.ParseDuration(s)
+				if err != nil {
+					return errors.New("is no duration, like 20s")
+				}
+				c.ShutdownTimeout = d
+				return nil
+			},
+		},
+		text("log-level", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }),
+		text("log-format", "text, json, or auto: text on a terminal", func(c *Config) *string { return &c.LogFormat }),
+	}
+}
+
+// FromEnv sets what the environment has, and returns everything that could not be
+// read, joined. lookup is os.LookupEnv.
+func (c *Config) FromEnv(lookup func(string) (string, bool)) error {
+	var errs []error
+	for _, s := range Settings() {
+		v, ok := lookup(s.Env)
+		if !ok || v == "" {
+			continue
+		}
+		if err := s.Set(c, v); err != nil {
+			errs = append(errs, &automation.Error{Code: automation.CodeInvalid, Message: fmt.Sprintf("%s %v", s.Env, err)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// FromFlag sets one setting from its flag. A database URL with a password is
+// refused there.
+func (c *Config) FromFlag(flag, value string) error {
+	for _, s := range Settings() {
+		if s.Flag != flag {
+			continue
+		}
+		if err := s.Set(c, value); err != nil {
+			return &automation.Error{Code: automation.CodeInvalid, Message: fmt.Sprintf("--%s %v", flag, err)}
+		}
+		if flag == "database-url" && c.Database.Password() {
+			c.Database = ""
+			return &automation.Error{
+				Code: automation.CodeInvalid, Message: "--database-url has a password in it, which every user of this machine could read",
+				Suggestion: "set " + s.Env + " instead, or leave the password to PGPASSFILE",
+			}
+		}
+		return nil
+	}
+	return &automation.Error{Code: automation.CodeUnknownName, Message: fmt.Sprintf("there is no setting --%s", flag)}
+}
+
+func envName(flag string) string {
+	return "OPSCONDUCTOR_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+func text(flag, usage string, field func(*Config) *string) Setting {
+	return Setting{
+		Flag: flag, Env: envName(flag), Usage: usage,
+		Get: func(c Config) string { return *field(&c) },
+		Set: func(c *Config, s string) error { *field(c) = s; return nil },
+	}
+}
+
+func number(flag, usage string, field func(*Config) *int) Setting {
+	return Setting{
+		Flag: flag, Env: envName(flag), Usage: usage,
+		Get: func(c Config) string { return strconv.Itoa(*field(&c)) },
+		Set: func(c *Config, s string) error {
+			n, err := strconv.Atoi(s)
+			if err != nil {
+				return errors.New("is no whole number")
+			}
+			*field(c) = n
+			return nil
+		},
+	}
+}
