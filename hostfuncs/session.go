@@ -3,11 +3,13 @@ package hostfuncs
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 )
 
 // Session says for whom host functions are called: one attempt. It is made by
-// the runner, and used by one attempt only.
+// the runner, used by one attempt only, and must not be copied. Safe for
+// concurrent use once its fields are set.
 type Session struct {
 	Tenant   string
 	Run      string
@@ -27,6 +29,34 @@ type Session struct {
 	Intent func(ctx context.Context, commandHash string) error
 	// MaxOutput caps what one call may return of a remote side's output, in bytes.
 	MaxOutput int
+
+	opened secrets
+	begun  beginning
+}
+
+// beginning remembers that the intent is committed.
+type beginning struct {
+	mu   sync.Mutex
+	done bool
+}
+
+// Begin commits the intent, once a session: every function that acts calls it
+// right before the first byte that may act leaves. When it fails nothing may be
+// sent; the error is of phase before.
+func (s *Session) Begin(ctx context.Context, commandHash string) error {
+	if s.Intent == nil {
+		return nil
+	}
+	s.begun.mu.Lock()
+	defer s.begun.mu.Unlock()
+	if s.begun.done {
+		return nil
+	}
+	if err := s.Intent(ctx, commandHash); err != nil {
+		return Errorf(Cancelled, Before, "the intent to act could not be recorded, so nothing was sent: %w", err)
+	}
+	s.begun.done = true
+	return nil
 }
 
 // Target is a machine that a host function may reach.
@@ -60,6 +90,9 @@ type Credential struct {
 // Broker decides what a session may do. Its errors are *Error; a denial names
 // the grant that is missing and the call that would add it. Safe for concurrent use.
 type Broker interface {
+	// Granted checks that the plugin was granted the function at all. Func.Invoke
+	// asks it before anything else of a call happens.
+	Granted(ctx context.Context, s *Session, function string) error
 	// Target returns the target with a name ("": the session's own) if the plugin
 	// was granted the function on it.
 	Target(ctx context.Context, s *Session, function, name string) (Target, error)
