@@ -1,0 +1,148 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"opsconductor.dev/host/automation"
+)
+
+// Metrics are the metrics of one host. Safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	requests     *prometheus.HistogramVec
+	runs         *prometheus.CounterVec
+	attempts     *prometheus.HistogramVec
+	errors       *prometheus.CounterVec
+	hostCalls    *prometheus.CounterVec
+	pluginMemory *prometheus.HistogramVec
+	flushEntries prometheus.Histogram
+	store        *prometheus.HistogramVec
+	storeErrors  *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics in a registry of their own, with those of the Go
+// runtime and the process.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "opsconductor_http_request_seconds", Help: "API requests by route pattern and status.", Buckets: seconds(),
+		}, []string{"method", "route", "status"}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_runs_total", Help: "Runs that came into a state.",
+		}, []string{"state"}),
+		attempts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "opsconductor_attempt_seconds", Help: "Attempts that ended, by plugin, action and outcome.", Buckets: seconds(),
+		}, []string{"plugin", "action", "state"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_attempt_errors_total", Help: "Attempts that did not succeed, by error code.",
+		}, []string{"plugin", "code"}),
+		hostCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_host_calls_total", Help: "Host calls that attempts made.",
+		}, []string{"plugin"}),
+		pluginMemory: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "opsconductor_attempt_memory_bytes", Help: "Most memory of an attempt's sandbox.",
+			Buckets: prometheus.ExponentialBuckets(1<<18, 2, 12),
+		}, []string{"plugin"}),
+		flushEntries: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "opsconductor_flush_entries", Help: "Entries in a commit of the scheduler.", Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+		store: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "opsconductor_store_seconds", Help: "Calls of the store by operation.", Buckets: seconds(),
+		}, []string{"operation"}),
+		storeErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_store_errors_total", Help: "Calls of the store that went wrong, by operation and code.",
+		}, []string{"operation", "code"}),
+	}
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.errors, m.hostCalls, m.pluginMemory, m.flushEntries, m.store, m.storeErrors, build,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// seconds are the buckets of everything that takes time: 0.1 ms to 5 minutes.
+func seconds() []float64 {
+	return []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+}
+
+// Handler serves the metrics in the format that a request asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, MaxRequestsInFlight: 4})
+}
+
+// Gauge adds a metric whose value is asked for when it is read. The name is
+// prefixed with "opsconductor_"; one name is added once.
+func (m *Metrics) Gauge(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "opsconductor_" + name, Help: help}, value))
+}
+
+// Request counts a request of the API.
+func (m *Metrics) Request(method, route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(knownMethod(method), route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// knownMethod keeps a caller from making label values up.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}
+
+// Run counts a run that came into a state.
+func (m *Metrics) Run(state automation.RunState) { m.runs.WithLabelValues(string(state)).Inc() }
+
+// Attempt counts an attempt that ended.
+func (m *Metrics) Attempt(a automation.Attempt, o automation.Outcome) {
+	m.attempts.WithLabelValues(a.Plugin, a.Action, string(o.State)).Observe(o.EndedAt.Sub(o.StartedAt).Seconds())
+	if o.Error != nil {
+		m.errors.WithLabelValues(a.Plugin, m.code(o.Error.Code)).Inc()
+	}
+	m.hostCalls.WithLabelValues(a.Plugin).Add(float64(o.Usage.HostCalls))
+	if o.Usage.MemoryBytes > 0 {
+		m.pluginMemory.WithLabelValues(a.Plugin).Observe(float64(o.Usage.MemoryBytes))
+	}
+}
+
+// code keeps a plugin from making label values up: its own codes are counted as one.
+func (m *Metrics) code(c automation.Code) string {
+	if known(c) {
+		return string(c)
+	}
+	return "plugin_code"
+}
+
+// Flush counts a commit of the scheduler.
+func (m *Metrics) Flush(entries int) { m.flushEntries.Observe(float64(entries)) }
+
+// Store counts a call of the store.
+func (m *Metrics) Store(operation string, took time.Duration, err error) {
+	m.store.WithLabelValues(operation).Observe(took.Seconds())
+	if err != nil {
+		m.storeErrors.WithLabelValues(operation, string(automation.CodeOf(err))).Inc()
+	}
+}
+
+func known(c automation.Code) bool {
+	switch c {
+	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeBadOutput, automation.CodeMemoryLimit,
+		automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeUnknownOutcome, automation.CodeHostLost,
+		automation.CodeInternal, automation.CodeUnavailable, automation.CodeInvalid, automation.CodeExpression,
+		automation.CodeDenied, automation.CodeBadRequest, automation.CodeUnreachable, automation.CodeTimeout,
+		automation.CodeAuthFailed, automation.CodeHostKeyMismatch, automation.CodeHostKeyUnknown,
+		automation.CodeAlgorithmMismatch, automation.CodeThrottled, automation.CodeBecomeFailed, automation.CodeQuota,
+		automation.CodeProtocol, automation.CodeOutputLimit, automation.CodeCancelled, automation.CodeLost:
+		return true
+	default:
+		return false
+	}
+}
