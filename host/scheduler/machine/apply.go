@@ -1,0 +1,183 @@
+package machine
+
+import (
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// check says whether a fact fits the state; it changes nothing.
+func (m *Machine) check(r *run, f *automation.Fact) error {
+	switch f.Kind {
+	case automation.FactCancelAsked, automation.FactTimerFired:
+		if r.state.Ended() {
+			return stale("run %s has ended", r.id)
+		}
+		return nil
+	case automation.FactAttemptGranted, automation.FactAttemptStarted, automation.FactAttemptEnded,
+		automation.FactItemEnded, automation.FactWaitStarted:
+	case automation.FactRunAccepted:
+		return stale("run %s is accepted already", r.id)
+	default:
+		return stale("a fact of kind %q", f.Kind)
+	}
+	it := r.item(f.Step, f.Item)
+	if it == nil {
+		return stale("run %s has no step %d with an item %d", r.id, f.Step, f.Item)
+	}
+	return it.check(f)
+}
+
+func (it *item) check(f *automation.Fact) error {
+	switch f.Kind {
+	case automation.FactAttemptGranted:
+		if it.state.Ended() || it.state.Open() || it.state == automation.ItemBlocked {
+			return stale("an item that is %s can't be granted", it.state)
+		}
+		if f.Attempt != it.attempt+1 {
+			return stale("attempt %d granted after attempt %d", f.Attempt, it.attempt)
+		}
+	case automation.FactAttemptStarted, automation.FactAttemptEnded:
+		if !it.state.Open() || it.step.plan.Scheduler {
+			return stale("an item that is %s has no attempt that could start or end", it.state)
+		}
+		if f.Attempt != it.attempt || f.Host != it.host || f.HostEpoch != it.epoch {
+			return stale("attempt %d of host %s at epoch %d is not the latest", f.Attempt, f.Host, f.HostEpoch)
+		}
+		if f.Kind == automation.FactAttemptEnded && f.Outcome == nil {
+			return stale("an end without an outcome")
+		}
+	case automation.FactWaitStarted:
+		if it.state != automation.ItemReady {
+			return stale("an item that is %s can't begin to wait", it.state)
+		}
+	case automation.FactItemEnded:
+		if it.state.Ended() || it.state.Open() && !it.step.plan.Scheduler || f.Outcome == nil {
+			return stale("an item that is %s can't be ended by the scheduler", it.state)
+		}
+	case automation.FactRunAccepted, automation.FactCancelAsked, automation.FactTimerFired:
+	}
+	return nil
+}
+
+// fold changes the state by a fact. It does not look at limits: a grant that was
+// committed happened.
+func (m *Machine) fold(r *run, f *automation.Fact) error {
+	if err := m.check(r, f); err != nil {
+		return err
+	}
+	switch f.Kind {
+	case automation.FactAttemptGranted:
+		m.granted(r.item(f.Step, f.Item), f)
+	case automation.FactAttemptStarted:
+		it := r.item(f.Step, f.Item)
+		it.intent, it.started = true, f.At
+		m.setItem(it, automation.ItemRunning, f.At)
+	case automation.FactAttemptEnded:
+		m.attemptEnded(r.item(f.Step, f.Item), f)
+	case automation.FactWaitStarted:
+		it := r.item(f.Step, f.Item)
+		it.granted, it.started, it.due = f.At, f.At, f.At.Add(f.Delay)
+		m.begin(r, f.At)
+		m.acquire(it)
+		m.setItem(it, automation.ItemRunning, f.At)
+		m.timers.push(timer{at: it.due, run: r, item: it})
+	case automation.FactItemEnded:
+		m.endItem(r.item(f.Step, f.Item), f.Outcome, f.At)
+	case automation.FactCancelAsked:
+		m.stop(r, automation.RunCancelled, &automation.Error{
+			Code: automation.CodeCancelled, Message: "cancelled by " + f.By + reason(f.Reason),
+		}, f.At)
+	case automation.FactTimerFired:
+		m.stop(r, automation.RunFailed, automation.Errorf(automation.CodeTimeout,
+			"the run took longer than its timeout of %s", r.plan.Timeout), f.At)
+	case automation.FactRunAccepted:
+	}
+	m.settle(r, f.At)
+	return nil
+}
+
+func reason(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+func (m *Machine) granted(it *item, f *automation.Fact) {
+	r := it.step.run
+	m.begin(r, f.At)
+	m.toReady(it, f.At) // a backoff or a parking that the grant shows to be over
+	it.attempt, it.host, it.epoch = f.Attempt, f.Host, f.HostEpoch
+	it.granted, it.started, it.intent, it.cancel = f.At, time.Time{}, false, false
+	m.acquire(it)
+	r.open++
+	m.open++
+	m.setItem(it, automation.ItemLeased, f.At)
+}
+
+// begin marks the run as running at its first grant or wait.
+func (m *Machine) begin(r *run, at time.Time) {
+	if r.state != automation.RunQueued {
+		return
+	}
+	r.started = at
+	m.setRun(r, automation.RunRunning, at)
+}
+
+func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
+	r := it.step.run
+	r.open--
+	m.open--
+	m.release(it, f.At)
+	o := f.Outcome
+	if o.State == automation.ItemFailed && o.Error != nil && o.Error.Code == automation.CodeHostLost {
+		if m.lost(it, o, f.At) {
+			return
+		}
+	}
+	if o.State == automation.ItemFailed && r.stopping == "" && automation.Retryable(o.Error) &&
+		it.attempt-it.lost < it.step.plan.Retry.MaxAttempts {
+		it.outcome = o
+		it.due = f.At.Add(backoff(it))
+		m.setItem(it, automation.ItemWaitingRetry, f.At)
+		m.timers.push(timer{at: it.due, run: r, item: it})
+		return
+	}
+	m.endItem(it, o, f.At)
+}
+
+// lost handles an attempt that went down with its host, and reports whether that
+// is all. It never acted, or may act again: granted again at once, outside the
+// retries. It may have acted and must not again: unknown.
+func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) bool {
+	it.lost++
+	repeat := it.step.plan.Effect == automation.EffectPure || it.step.plan.Effect == automation.EffectIdempotent
+	if it.intent && !repeat {
+		m.endItem(it, unknown(it, o), at)
+		return true
+	}
+	if it.step.run.stopping != "" {
+		m.endItem(it, &automation.Outcome{State: automation.ItemCancelled, Error: it.step.run.err}, at)
+		return true
+	}
+	if it.lost >= m.limits.MaxLost {
+		return false
+	}
+	if it.state == automation.ItemRunning { // by the table a running item goes on through waiting_retry
+		m.setItem(it, automation.ItemWaitingRetry, at)
+	}
+	m.toReady(it, at)
+	return true
+}
+
+func unknown(it *item, o *automation.Outcome) *automation.Outcome {
+	u := *o
+	u.State = automation.ItemUnknown
+	u.Error = &automation.Error{
+		Code: automation.CodeUnknownOutcome, Phase: automation.PhaseAfter,
+		Message:    "the host was lost after attempt " + itoa(it.attempt) + " had begun to act: it may or may not have run",
+		Suggestion: "look at the target, then run the step again if it did not run; an action that may run twice can be given effect: idempotent",
+	}
+	return &u
+}

@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// Item is an item's state for the tests: what a replay must give again.
+type Item struct {
+	State   automation.ItemState
+	Attempt int
+	Lost    int
+	Intent  bool
+	Host    automation.HostID
+	Epoch   int64
+	Due     time.Time
+	Outcome string
+}
+
+// Snapshot returns the state of every open run, by run, step and item. Ready and
+// parked are one: which of the two depends on the order in which limits were met.
+func (m *Machine) Snapshot() map[string]Item {
+	snap := map[string]Item{}
+	for id, r := range m.runs {
+		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping)}
+		for i := range r.steps {
+			s := &r.steps[i]
+			snap[fmt.Sprintf("%s/%d", id, i)] = Item{State: s.state, Attempt: s.left, Lost: s.blocks}
+			for j := range s.items {
+				it := &s.items[j]
+				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost, Intent: it.intent, Host: it.host, Epoch: it.epoch}
+				if v.State == automation.ItemParked {
+					v.State = automation.ItemReady
+				}
+				if v.State == automation.ItemWaitingRetry {
+					v.Due = it.due
+				}
+				if it.outcome != nil {
+					v.Outcome = string(it.outcome.State)
+				}
+				snap[fmt.Sprintf("%s/%d/%d", id, i, j)] = v
+			}
+		}
+	}
+	return snap
+}
+
+// Fault checks the machine's own books: limits, counts and parking. "" is good.
+func (m *Machine) Fault(idleSlots bool) string {
+	open := 0
+	used := map[*limit]int{}
+	parked := map[*limit]int{}
+	for id, r := range m.runs {
+		if r.state.Ended() {
+			return fmt.Sprintf("run %s has ended and is still here", id)
+		}
+		runOpen, left := 0, 0
+		for i := range r.steps {
+			s := &r.steps[i]
+			if !s.state.Ended() {
+				left++
+			}
+			for j := range s.items {
+				it := &s.items[j]
+				if it.state.Open() && !s.plan.Scheduler {
+					runOpen++
+				}
+				if it.holds() {
+					m.each(it, func(l *limit) bool { used[l]++; return true })
+				}
+				if it.state == automation.ItemParked {
+					parked[it.parked]++
+				}
+				if it.state == automation.ItemReady && idleSlots && r.stopping == "" {
+					return fmt.Sprintf("%s/%d/%d is ready while slots are free", id, i, j)
+				}
+				for _, n := range s.plan.Needs {
+					if it.state.Open() && r.steps[n].state != automation.ItemSucceeded {
+						return fmt.Sprintf("%s/%d/%d runs, and step %d that it needs is %s", id, i, j, n, r.steps[n].state)
+					}
+				}
+			}
+		}
+		if runOpen != r.open || left != r.left {
+			return fmt.Sprintf("run %s counts %d open, %d left; it has %d, %d", id, r.open, r.left, runOpen, left)
+		}
+		open += runOpen
+	}
+	if open != m.open {
+		return fmt.Sprintf("the machine counts %d open attempts; it has %d", m.open, open)
+	}
+	for l, n := range used {
+		if n != l.used || n > l.max {
+			return fmt.Sprintf("limit %s counts %d of %d; it has %d", l.name, l.used, l.max, n)
+		}
+	}
+	for l, n := range parked {
+		if l == nil {
+			return "an item is parked on nothing"
+		}
+		if idleSlots && l.used < l.max {
+			return fmt.Sprintf("%d items are parked on limit %s, which has room (%d of %d)", n, l.name, l.used, l.max)
+		}
+	}
+	for _, l := range m.targets {
+		if used[l] != l.used {
+			return fmt.Sprintf("limit %s counts %d; it has %d", l.name, l.used, used[l])
+		}
+	}
+	return ""
+}

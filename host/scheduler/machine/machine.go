@@ -1,0 +1,221 @@
+package machine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/workflow"
+)
+
+// Program is a compiled plan: what the machine asks about a run. Its methods are
+// pure. *workflow.Program implements it.
+type Program interface {
+	// Plan returns the plan itself.
+	Plan() *workflow.Plan
+	// Condition evaluates the step's `if`.
+	Condition(step int, s *workflow.Scope) (bool, error)
+	// Elements evaluates the step's fan-out.
+	Elements(step int, s *workflow.Scope) ([]workflow.Element, error)
+	// Input evaluates the step's `with` for one element.
+	Input(step int, s *workflow.Scope, e workflow.Element) (json.RawMessage, error)
+}
+
+var _ Program = (*workflow.Program)(nil)
+
+// Limits bounds what runs at the same time. 0 is no limit.
+type Limits struct {
+	// PerTarget is the number of attempts at a time on one asset, over all runs.
+	PerTarget int
+	// MaxLost is how often an attempt of one item may be lost with its host before
+	// the item fails; 0 is 5.
+	MaxLost int
+}
+
+// Machine is the state of every open run of a shard.
+type Machine struct {
+	limits  Limits
+	runs    map[automation.RunID]*run
+	ring    ring
+	waits   []*item // ready items that the scheduler carries out itself
+	timers  timers
+	targets map[automation.AssetID]*limit
+	open    int // attempts that are out on hosts
+	out     output
+	// observe, when set, receives every change (a Fold's view of its run).
+	observe func(Change)
+}
+
+// New returns a machine without runs.
+func New(l Limits) *Machine {
+	if l.MaxLost == 0 {
+		l.MaxLost = 5
+	}
+	return &Machine{
+		limits:  l,
+		runs:    map[automation.RunID]*run{},
+		targets: map[automation.AssetID]*limit{},
+	}
+}
+
+// run is one run's state.
+type run struct {
+	id       automation.RunID
+	tenant   automation.TenantID
+	program  Program
+	plan     *workflow.Plan
+	scope    *workflow.Scope
+	steps    []step
+	state    automation.RunState
+	err      *automation.Error
+	accepted time.Time
+	started  time.Time
+	ended    time.Time
+	left     int // steps that have not ended
+	open     int // attempts that are out on hosts
+	// stopping is why nothing more starts: cancelled or failed; "" while it goes on.
+	stopping automation.RunState
+	ready    []*item // may hold items that are not ready any more
+	inRing   bool
+	facts    []automation.Fact // recorded and not yet taken
+	touched  bool              // it is in the machine's output
+	changed  bool              // its record changed since the last Take
+}
+
+// step is one step's state.
+type step struct {
+	run    *run
+	index  int
+	plan   *workflow.PlanStep
+	needed []int // steps that need this one
+	blocks int   // steps that this one needs and that have not ended
+	state  automation.ItemState
+	items  []item
+	left   int // items that have not ended
+	counts map[automation.ItemState]int
+	limit  *limit // max_parallel; nil without one
+}
+
+// item is one item's state.
+type item struct {
+	step    *step
+	index   int
+	state   automation.ItemState
+	element workflow.Element
+	attempt int // the latest attempt's number; 0 before the first
+	lost    int // attempts that were lost with their host
+	intent  bool
+	queued  bool // it stands in run.ready
+	cancel  bool // its host was told to stop
+	parked  *limit
+	host    automation.HostID
+	epoch   int64
+	granted time.Time
+	started time.Time
+	ended   time.Time
+	due     time.Time // end of a wait or a backoff
+	outcome *automation.Outcome
+}
+
+// Len returns the number of runs that have not ended.
+func (m *Machine) Len() int { return len(m.runs) }
+
+// OpenAttempts returns the number of attempts that are out on hosts.
+func (m *Machine) OpenAttempts() int { return m.open }
+
+// Reject ends a run that can't be scheduled: its record becomes failed with the
+// cause, and what the machine holds of it goes.
+func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Error) {
+	r := m.runs[id]
+	if r == nil {
+		r = &run{id: id}
+		m.runs[id] = r
+	}
+	m.open -= r.open
+	for i := range r.steps {
+		for j := range r.steps[i].items {
+			it := &r.steps[i].items[j]
+			if it.holds() {
+				m.release(it, at)
+			}
+			it.state = automation.ItemCancelled // queues and timers pass over it
+		}
+	}
+	*r = run{id: id, state: automation.RunFailed, err: cause, ended: at, changed: true}
+	m.out.touch(r)
+}
+
+// Has reports whether the machine holds the run.
+func (m *Machine) Has(id automation.RunID) bool { return m.runs[id] != nil }
+
+// Accept adds a run: the fold of its first fact, run_accepted. What the machine
+// derives at once (a step skipped, say) is recorded for Take.
+func (m *Machine) Accept(tenant automation.TenantID, id automation.RunID, by string, at time.Time, p Program) error {
+	if m.runs[id] != nil {
+		return stale("run %s is accepted already", id)
+	}
+	plan := p.Plan()
+	r := &run{
+		id: id, tenant: tenant, program: p, plan: plan, accepted: at, state: automation.RunQueued,
+		steps: make([]step, len(plan.Steps)), left: len(plan.Steps),
+		scope: workflow.NewScope(workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: by, Created: at}, len(plan.Steps)),
+	}
+	m.runs[id] = r
+	for i := range plan.Steps {
+		s := &r.steps[i]
+		*s = step{run: r, index: i, plan: &plan.Steps[i], state: automation.ItemBlocked, blocks: len(plan.Steps[i].Needs)}
+		for _, n := range s.plan.Needs {
+			r.steps[n].needed = append(r.steps[n].needed, i)
+		}
+	}
+	m.changedRun(r, at)
+	if plan.Timeout > 0 {
+		m.timers.push(timer{at: at.Add(plan.Timeout), run: r})
+	}
+	for i := range r.steps {
+		if r.steps[i].blocks == 0 && r.steps[i].state == automation.ItemBlocked {
+			m.openStep(&r.steps[i], at)
+		}
+	}
+	m.settle(r, at)
+	return nil
+}
+
+// Replay folds a stored entry, except a run's first fact (Accept does that one).
+// An error means that the stored facts contradict each other.
+func (m *Machine) Replay(e automation.Entry) error {
+	for i := range e.Facts {
+		f := &e.Facts[i]
+		if f.Kind == automation.FactRunAccepted {
+			continue
+		}
+		r := m.runs[e.Run]
+		if r == nil {
+			return stale("entry %d: run %s has ended or was never accepted", e.Seq, e.Run)
+		}
+		if err := m.fold(r, f); err != nil {
+			return fmt.Errorf("entry %d of run %s, fact %d (%s): %w", e.Seq, e.Run, i, f.Kind, err)
+		}
+	}
+	return nil
+}
+
+// Handle folds a new fact and records it. A fact that does not fit the state (the
+// outcome of an attempt that is not the item's latest, say) is an error with
+// code conflict; it changes nothing and is not recorded.
+func (m *Machine) Handle(id automation.RunID, f automation.Fact) error {
+	r := m.runs[id]
+	if r == nil {
+		return stale("run %s is not open", id)
+	}
+	if err := m.check(r, &f); err != nil {
+		return err
+	}
+	m.out.add(r, f)
+	return m.fold(r, &f)
+}
+
+func stale(format string, args ...any) error {
+	return automation.Errorf(automation.CodeConflict, format, args...)
+}

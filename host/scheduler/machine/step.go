@@ -1,0 +1,249 @@
+package machine
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/workflow"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func (r *run) item(s, i int) *item {
+	if s < 0 || s >= len(r.steps) || i < 0 || i >= len(r.steps[s].items) {
+		return nil
+	}
+	return &r.steps[s].items[i]
+}
+
+// openStep decides about a step whose needs have ended: skip it, fail it, or
+// make its items ready.
+func (m *Machine) openStep(s *step, at time.Time) {
+	r := s.run
+	for _, n := range s.plan.Needs {
+		if need := &r.steps[n]; need.state != automation.ItemSucceeded {
+			m.skip(s, automation.ItemSkipped, &automation.Error{
+				Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s, which it needs, is %s", need.plan.ID, need.state),
+			}, at)
+			return
+		}
+	}
+	if s.plan.If != "" {
+		run, err := r.program.Condition(s.index, r.scope)
+		if err != nil {
+			m.skip(s, automation.ItemFailed, automation.AsError(err), at)
+			return
+		}
+		if !run {
+			m.skip(s, automation.ItemSkipped, nil, at)
+			return
+		}
+	}
+	elements, err := r.program.Elements(s.index, r.scope)
+	if err != nil {
+		m.skip(s, automation.ItemFailed, automation.AsError(err), at)
+		return
+	}
+	m.fanOut(s, elements, at)
+}
+
+// fanOut makes a step's items and lets them be granted.
+func (m *Machine) fanOut(s *step, elements []workflow.Element, at time.Time) {
+	s.items = make([]item, len(elements))
+	s.left = len(elements)
+	s.state = automation.ItemReady
+	if f := s.plan.ForEach; f != nil && f.MaxParallel > 0 {
+		s.limit = &limit{max: f.MaxParallel, name: "step " + s.plan.ID + " (max_parallel)"}
+	}
+	for i := range s.items {
+		it := &s.items[i]
+		it.step, it.index, it.element, it.state = s, i, elements[i], automation.ItemBlocked
+		m.toReady(it, at)
+	}
+	if s.left == 0 {
+		m.endStep(s, at)
+	}
+}
+
+// skip ends a step that never fanned out: it has one item, in the given state.
+func (m *Machine) skip(s *step, state automation.ItemState, cause *automation.Error, at time.Time) {
+	s.items = make([]item, 1)
+	s.items[0] = item{step: s, state: automation.ItemBlocked}
+	s.left = 1
+	m.endItem(&s.items[0], &automation.Outcome{State: state, Error: cause}, at)
+}
+
+// toReady makes an item ready and queues it, unless it is ready already.
+func (m *Machine) toReady(it *item, at time.Time) {
+	if it.state != automation.ItemReady {
+		it.parked = nil
+		m.setItem(it, automation.ItemReady, at)
+	}
+	if it.queued {
+		return
+	}
+	it.queued = true
+	if it.step.plan.Scheduler {
+		m.waits = append(m.waits, it)
+		return
+	}
+	it.step.run.ready = append(it.step.run.ready, it)
+	m.ring.add(it.step.run)
+}
+
+// endItem ends an item with an outcome, and its step with the last of its items.
+func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
+	s := it.step
+	if s.plan.Scheduler && it.holds() {
+		m.release(it, at)
+	} else {
+		m.wake(it, at)
+	}
+	it.outcome, it.ended, it.parked = o, at, nil
+	m.setItem(it, o.State, at)
+	if s.counts == nil {
+		s.counts = map[automation.ItemState]int{}
+	}
+	s.counts[o.State]++
+	s.left--
+	if s.left == 0 {
+		m.endStep(s, at)
+	}
+}
+
+// endStep draws a step's state from its items', and opens what needed it.
+func (m *Machine) endStep(s *step, at time.Time) {
+	r := s.run
+	s.state = automation.ItemSucceeded
+	for _, worse := range []automation.ItemState{
+		automation.ItemSkipped, automation.ItemCancelled, automation.ItemUnknown, automation.ItemFailed,
+	} {
+		if s.counts[worse] > 0 {
+			s.state = worse
+		}
+	}
+	r.left--
+	r.scope.SetStep(s.index, s.result())
+	for _, n := range s.needed {
+		next := &r.steps[n]
+		next.blocks--
+		if next.blocks == 0 && next.state == automation.ItemBlocked && r.stopping == "" {
+			m.openStep(next, at)
+		}
+	}
+}
+
+func (s *step) result() workflow.StepResult {
+	res := workflow.StepResult{Status: s.state, Items: make([]workflow.ItemResult, len(s.items))}
+	for i := range s.items {
+		it := &s.items[i]
+		res.Items[i] = workflow.ItemResult{Element: it.element, Status: it.state, Attempts: it.attempt}
+		if it.outcome != nil {
+			res.Items[i].Outputs, res.Items[i].Error = it.outcome.Output, it.outcome.Error
+		}
+	}
+	return res
+}
+
+// stop lets nothing more of a run start: what is not out on a host is cancelled,
+// what is out is told to stop.
+func (m *Machine) stop(r *run, final automation.RunState, why *automation.Error, at time.Time) {
+	if r.stopping != "" {
+		return
+	}
+	r.stopping, r.err = final, why
+	for i := range r.steps {
+		s := &r.steps[i]
+		if s.state.Ended() {
+			continue
+		}
+		if s.items == nil {
+			m.skip(s, automation.ItemCancelled, nil, at)
+			continue
+		}
+		for j := range s.items {
+			m.stopItem(&s.items[j], why, at)
+		}
+	}
+}
+
+func (m *Machine) stopItem(it *item, why *automation.Error, at time.Time) {
+	switch {
+	case it.state.Ended():
+	case it.state.Open() && !it.step.plan.Scheduler:
+		if !it.cancel {
+			it.cancel = true
+			m.out.cancel(it, why)
+		}
+	default:
+		m.endItem(it, &automation.Outcome{State: automation.ItemCancelled, Error: why}, at)
+	}
+}
+
+// settle ends a run whose steps have all ended.
+func (m *Machine) settle(r *run, at time.Time) {
+	if r.left > 0 || r.state.Ended() {
+		return
+	}
+	state := automation.RunSucceeded
+	if bad := r.firstBad(); bad != nil {
+		state, r.err = automation.RunFailed, firstError(r.err, bad.failure())
+	}
+	if r.stopping != "" {
+		state = r.stopping
+	}
+	r.ended, r.ready = at, nil
+	m.setRun(r, state, at)
+}
+
+func firstError(a, b *automation.Error) *automation.Error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func (r *run) firstBad() *step {
+	for i := range r.steps {
+		switch r.steps[i].state {
+		case automation.ItemFailed, automation.ItemUnknown, automation.ItemCancelled:
+			return &r.steps[i]
+		case automation.ItemBlocked, automation.ItemReady, automation.ItemParked, automation.ItemLeased, automation.ItemRunning,
+			automation.ItemWaitingRetry, automation.ItemSucceeded, automation.ItemSkipped:
+		}
+	}
+	return nil
+}
+
+// failure says why a step failed its run: how many items, and the first one's error.
+func (s *step) failure() *automation.Error {
+	bad := s.counts[automation.ItemFailed] + s.counts[automation.ItemUnknown] + s.counts[automation.ItemCancelled]
+	e := &automation.Error{Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s is %s", s.plan.ID, s.state)}
+	for i := range s.items {
+		it := &s.items[i]
+		if it.state != s.state {
+			continue
+		}
+		if len(s.items) > 1 {
+			e.Message += fmt.Sprintf(" on %d of %d items, first %s", bad, len(s.items), it.label())
+		}
+		if it.outcome != nil && it.outcome.Error != nil {
+			e.Message += ": " + it.outcome.Error.Message
+			e.Suggestion, e.Phase = it.outcome.Error.Suggestion, it.outcome.Error.Phase
+		}
+		break
+	}
+	return e
+}
+
+// holds reports whether the item counts against its limits.
+func (it *item) holds() bool { return it.state.Open() }
+
+func (it *item) label() string {
+	if it.element.Target != nil {
+		return it.element.Target.Name
+	}
+	return "#" + itoa(it.index)
+}

@@ -1,0 +1,135 @@
+package machine
+
+import (
+	"fmt"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// Decisions is what must be committed, and what may be done after that.
+type Decisions struct {
+	// Entries and Runs are to be committed together.
+	Entries []automation.Entry
+	Runs    []automation.RunUpdate
+	// Attempts were granted: the worker may have them after the commit.
+	Attempts []automation.Attempt
+	// Cancels: the worker stops these, after it has had Attempts.
+	Cancels []Cancel
+	// Ended is the number of runs that ended.
+	Ended int
+}
+
+// Cancel tells a worker to stop an attempt.
+type Cancel struct {
+	Attempt automation.AttemptKey
+	Host    automation.HostID
+	Why     *automation.Error
+}
+
+// Empty reports whether there is nothing to commit and nothing to do.
+func (d *Decisions) Empty() bool {
+	return len(d.Entries) == 0 && len(d.Runs) == 0 && len(d.Attempts) == 0 && len(d.Cancels) == 0
+}
+
+// output gathers what Take returns.
+type output struct {
+	runs     []*run
+	attempts []automation.Attempt
+	cancels  []Cancel
+	fault    error
+}
+
+func (o *output) touch(r *run) {
+	if !r.touched {
+		r.touched = true
+		o.runs = append(o.runs, r)
+	}
+}
+
+func (o *output) add(r *run, f automation.Fact) {
+	o.touch(r)
+	r.facts = append(r.facts, f)
+}
+
+func (o *output) cancel(it *item, why *automation.Error) {
+	o.cancels = append(o.cancels, Cancel{Attempt: it.key(), Host: it.host, Why: why})
+}
+
+// Take returns what was decided since the last Take, and forgets the runs that
+// ended. An error is a fault of the machine itself: the machine must be thrown away.
+func (m *Machine) Take() (Decisions, error) {
+	o := m.out
+	m.out = output{}
+	d := Decisions{Attempts: o.attempts, Cancels: o.cancels}
+	for _, r := range o.runs {
+		r.touched = false
+		if len(r.facts) > 0 {
+			d.Entries = append(d.Entries, automation.Entry{Run: r.id, Facts: r.facts})
+			r.facts = nil
+		}
+		if r.changed {
+			r.changed = false
+			d.Runs = append(d.Runs, automation.RunUpdate{Run: r.id, State: r.state, Error: r.err, Started: r.started, Ended: r.ended})
+		}
+		if r.state.Ended() {
+			d.Ended++
+			delete(m.runs, r.id)
+		}
+	}
+	return d, o.fault
+}
+
+// setRun changes a run's state by the transition table.
+func (m *Machine) setRun(r *run, s automation.RunState, at time.Time) {
+	if !r.state.CanBecome(s) {
+		m.out.fault = fmt.Errorf("run %s: %s can't become %s", r.id, r.state, s)
+	}
+	r.state = s
+	m.changedRun(r, at)
+}
+
+func (m *Machine) changedRun(r *run, at time.Time) {
+	if r.state != automation.RunQueued { // the acceptor has written that one
+		r.changed = true
+		m.out.touch(r)
+	}
+	if m.observe != nil {
+		m.observe(Change{At: at, Kind: ChangeRun, RunState: r.state, Error: r.err})
+	}
+}
+
+// setItem changes an item's state by the transition table.
+func (m *Machine) setItem(it *item, s automation.ItemState, at time.Time) {
+	if !it.state.CanBecome(s) {
+		m.out.fault = fmt.Errorf("run %s, step %s, item %d: %s can't become %s", it.step.run.id, it.step.plan.ID, it.index, it.state, s)
+	}
+	it.state = s
+	if m.observe == nil {
+		return
+	}
+	c := Change{
+		At: at, Kind: ChangeItem, Step: it.step.index, StepID: it.step.plan.ID, Item: it.index,
+		Attempt: it.attempt, ItemState: s, Element: it.element,
+	}
+	if it.outcome != nil && (s.Ended() || s == automation.ItemWaitingRetry) {
+		c.Error = it.outcome.Error
+	}
+	m.observe(c)
+}
+
+// Attempts calls fn with every attempt that is out on a host.
+func (m *Machine) Attempts(fn func(key automation.AttemptKey, host automation.HostID, epoch int64)) {
+	for _, r := range m.runs {
+		if r.open == 0 {
+			continue
+		}
+		for i := range r.steps {
+			for j := range r.steps[i].items {
+				if it := &r.steps[i].items[j]; it.state.Open() && !it.step.plan.Scheduler {
+					fn(it.key(), it.host, it.epoch)
+				}
+			}
+		}
+	}
+}

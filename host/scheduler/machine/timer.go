@@ -1,0 +1,147 @@
+package machine
+
+import (
+	"container/heap"
+	"encoding/json"
+	"hash/fnv"
+	"math"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// timer is the end of a wait or a backoff (item set), or of a run's time.
+type timer struct {
+	at   time.Time
+	run  *run
+	item *item
+}
+
+// timers is a heap, the earliest first. A timer whose item or run has moved on is
+// passed over when its time comes.
+type timers struct{ h timerHeap }
+
+func (t *timers) push(x timer) { heap.Push(&t.h, x) }
+
+// due takes the earliest timer off if its time has come.
+func (t *timers) due(now time.Time) (timer, bool) {
+	if len(t.h) == 0 || t.h[0].at.After(now) {
+		return timer{}, false
+	}
+	x, ok := heap.Pop(&t.h).(timer)
+	return x, ok
+}
+
+type timerHeap []timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+func (h *timerHeap) Push(x any) {
+	if t, ok := x.(timer); ok {
+		*h = append(*h, t)
+	}
+}
+
+func (h *timerHeap) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = timer{}
+	*h = (*h)[:last]
+	return x
+}
+
+// NextTimer returns when Advance has something to do next; false without a timer.
+func (m *Machine) NextTimer() (time.Time, bool) {
+	if len(m.timers.h) == 0 {
+		return time.Time{}, false
+	}
+	return m.timers.h[0].at, true
+}
+
+// Advance fires the timers whose time has come: backoffs that are over make
+// their items ready, waits that are over end, runs that took too long are stopped.
+func (m *Machine) Advance(now time.Time) {
+	for {
+		t, ok := m.timers.due(now)
+		if !ok {
+			return
+		}
+		m.fire(t, now)
+	}
+}
+
+func (m *Machine) fire(t timer, now time.Time) {
+	if t.run.state.Ended() {
+		return
+	}
+	it := t.item
+	switch {
+	case it == nil:
+		if t.run.stopping == "" {
+			m.mustHandle(t.run, automation.Fact{Kind: automation.FactTimerFired, At: now, Reason: "run_timeout"})
+		}
+	case !it.due.Equal(t.at):
+	case it.state == automation.ItemWaitingRetry:
+		m.toReady(it, now)
+	case it.state == automation.ItemRunning && it.step.plan.Scheduler:
+		output, _ := json.Marshal(map[string]int64{"waited_ms": now.Sub(it.started).Milliseconds()})
+		m.mustHandle(t.run, automation.Fact{
+			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index,
+			Outcome: &automation.Outcome{State: automation.ItemSucceeded, Output: output, StartedAt: it.started, EndedAt: now},
+		})
+	}
+}
+
+// maxWait bounds core.wait: longer than any run may take.
+const maxWait = 366 * 24 * time.Hour
+
+// waitFor reads the input of core.wait: {"duration": "5s"}.
+func waitFor(input json.RawMessage) (time.Duration, error) {
+	var in struct {
+		Duration string `json:"duration"`
+	}
+	if err := json.Unmarshal(input, &in); err != nil {
+		return 0, automation.Errorf(automation.CodeInvalid, "core.wait: its input is no object with a duration")
+	}
+	d, err := time.ParseDuration(in.Duration)
+	if err != nil || d < 0 || d > maxWait {
+		return 0, &automation.Error{
+			Code: automation.CodeInvalid, Message: "core.wait: duration is no duration", Pointer: "/with/duration",
+			Allowed: "a number with a unit between 0s and " + maxWait.String(), Suggestion: `write it like "90s" or "1h30m"`,
+		}
+	}
+	return d, nil
+}
+
+// backoff returns how long to wait after the item's latest attempt: exponential,
+// and with jitter "full" a fraction of that, which is a hash of the attempt's
+// name, so that every replay finds the same time.
+func backoff(it *item) time.Duration {
+	r := it.step.plan.Retry
+	factor := r.Factor
+	if factor < 1 {
+		factor = 1
+	}
+	d := float64(r.Initial) * math.Pow(factor, float64(it.attempt-it.lost-1))
+	if r.Max > 0 {
+		d = min(d, float64(r.Max))
+	}
+	d = min(d, float64(maxWait))
+	if r.Jitter == "full" {
+		d *= fraction(it.key())
+	}
+	return time.Duration(d)
+}
+
+// fraction hashes an attempt's name to a number from 0 to 1.
+func fraction(k automation.AttemptKey) float64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(string(k.Run) + "/" + itoa(k.Step) + "/" + itoa(k.Item) + "/" + itoa(k.Attempt)))
+	x := h.Sum64() // the low bits of FNV vary most; mix them into the high ones
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return float64(x>>11) / (1 << 53)
+}

@@ -1,0 +1,411 @@
+package machine_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/scheduler/machine"
+	"opsconductor.dev/host/workflow"
+)
+
+// program is a plan whose expressions are hashes of the run's name: any outcome,
+// and always the same one.
+type program struct {
+	run  automation.RunID
+	plan *workflow.Plan
+}
+
+func (p *program) Plan() *workflow.Plan { return p.plan }
+
+func (p *program) dice(n uint64, parts ...any) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, append(parts, p.run)...)
+	return h.Sum64() >> 7 % n
+}
+
+var errExpression = errors.New("division by zero")
+
+func (p *program) Condition(step int, _ *workflow.Scope) (bool, error) {
+	switch p.dice(10, "if", step) {
+	case 0:
+		return false, errExpression
+	case 1, 2:
+		return false, nil
+	}
+	return true, nil
+}
+
+func (p *program) Elements(step int, _ *workflow.Scope) ([]workflow.Element, error) {
+	f := p.plan.Steps[step].ForEach
+	switch {
+	case f == nil:
+		return make([]workflow.Element, 1), nil
+	case f.Targets:
+		elements := make([]workflow.Element, len(p.plan.Targets))
+		for i := range elements {
+			elements[i] = workflow.Element{Index: i, Target: &p.plan.Targets[i]}
+		}
+		return elements, nil
+	case p.dice(12, "elements", step) == 0:
+		return nil, errExpression
+	}
+	elements := make([]workflow.Element, p.dice(6, "list", step))
+	for i := range elements {
+		elements[i].Index = i
+	}
+	return elements, nil
+}
+
+func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.RawMessage, error) {
+	if p.dice(25, "input", step, e.Index) == 0 {
+		return nil, errExpression
+	}
+	if p.plan.Steps[step].Scheduler {
+		return json.RawMessage(`{"duration":"` + strconv.Itoa(int(p.dice(20, "wait", step, e.Index))) + `s"}`), nil
+	}
+	return json.RawMessage(`{}`), nil
+}
+
+func randomPlan(r *rand.Rand) *workflow.Plan {
+	plan := &workflow.Plan{Workflow: "walk"}
+	for i := range r.IntN(4) {
+		plan.Targets = append(plan.Targets, automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i)})
+	}
+	if r.IntN(4) == 0 {
+		plan.Timeout = time.Duration(1+r.IntN(60)) * time.Second
+	}
+	effects := []automation.Effect{automation.EffectPure, automation.EffectIdempotent, automation.EffectOnce}
+	for i := range 1 + r.IntN(6) {
+		s := workflow.PlanStep{ID: "s" + strconv.Itoa(i), Effect: effects[r.IntN(3)], Constant: r.IntN(2) == 0, Timeout: time.Minute}
+		s.Retry = workflow.Retry{MaxAttempts: 1 + r.IntN(3), Initial: time.Second, Factor: 2, Max: time.Minute, Jitter: "full"}
+		for n := range i {
+			if r.IntN(3) == 0 {
+				s.Needs = append(s.Needs, n)
+			}
+		}
+		if r.IntN(3) == 0 {
+			s.If = "dice"
+		}
+		if r.IntN(3) > 0 {
+			s.ForEach = &workflow.PlanForEach{Targets: r.IntN(2) == 0, MaxParallel: r.IntN(3)}
+		}
+		s.Scheduler = r.IntN(8) == 0
+		plan.Steps = append(plan.Steps, s)
+	}
+	return plan
+}
+
+// world is what surrounds the machine in the walk: the log, the hosts, the clock.
+type world struct {
+	t      *testing.T
+	r      *rand.Rand
+	m      *machine.Machine
+	limits machine.Limits
+	now    time.Time
+	epoch  int64
+	log    []automation.Entry
+	progs  map[automation.RunID]*program
+	ended  map[automation.RunID]automation.RunState
+	open   []automation.RunID
+	out    []automation.Attempt // at work
+	told   map[automation.AttemptKey]bool
+	done   []automation.Fact // outcomes of attempts that have ended, to deliver again
+	doneOf []automation.RunID
+	starts map[automation.AttemptKey]bool
+	count  map[string]int
+}
+
+func (w *world) accept() {
+	if len(w.open) > 12 {
+		return
+	}
+	id := automation.RunID("run-" + strconv.Itoa(len(w.progs)))
+	p := &program{run: id, plan: randomPlan(w.r)}
+	w.progs[id] = p
+	w.open = append(w.open, id)
+	w.log = append(w.log, automation.Entry{Run: id, Facts: []automation.Fact{{Kind: automation.FactRunAccepted, At: w.now}}})
+	if err := w.m.Accept("default", id, "walker", w.now, p); err != nil {
+		w.t.Fatalf("accept: %v", err)
+	}
+	w.count["accept"]++
+}
+
+func (w *world) report() {
+	if len(w.out) == 0 {
+		return
+	}
+	i := w.r.IntN(len(w.out))
+	a := w.out[i]
+	w.out = append(w.out[:i], w.out[i+1:]...)
+	o := &automation.Outcome{State: automation.ItemSucceeded, Output: json.RawMessage(`{}`)}
+	switch w.r.IntN(6) {
+	case 0, 1:
+		o = &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodeUnreachable, CanRetry: true}}
+	case 2:
+		o = &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodePluginFailed}}
+	case 3:
+		if w.told[a.AttemptKey] {
+			o = &automation.Outcome{State: automation.ItemCancelled, Error: &automation.Error{Code: automation.CodeCancelled}}
+		} else if w.r.IntN(4) == 0 {
+			o = &automation.Outcome{State: automation.ItemUnknown, Error: &automation.Error{Code: automation.CodeLost}}
+		}
+	}
+	f := outcome(a, w.now, o)
+	if err := w.m.Handle(a.Run, f); err != nil {
+		w.t.Fatalf("outcome of %v: %v", a.AttemptKey, err)
+	}
+	w.done, w.doneOf = append(w.done, f), append(w.doneOf, a.Run)
+	w.count["outcome "+string(o.State)]++
+}
+
+func outcome(a automation.Attempt, at time.Time, o *automation.Outcome) automation.Fact {
+	return automation.Fact{
+		Kind: automation.FactAttemptEnded, At: at, Step: a.Step, Item: a.Item, Attempt: a.Attempt,
+		Host: a.Host, HostEpoch: a.HostEpoch, Outcome: o,
+	}
+}
+
+// again delivers an outcome a second time: it must be refused and change nothing.
+func (w *world) again() {
+	if len(w.done) == 0 {
+		return
+	}
+	i := w.r.IntN(len(w.done))
+	before := w.m.Snapshot()
+	if err := w.m.Handle(w.doneOf[i], w.done[i]); automation.CodeOf(err) != automation.CodeConflict {
+		w.t.Fatalf("a second outcome was taken: %v", err)
+	}
+	if diff := cmp.Diff(before, w.m.Snapshot()); diff != "" {
+		w.t.Fatalf("a refused outcome changed the state:\n%s", diff)
+	}
+	w.count["refused"]++
+}
+
+func (w *world) intent() {
+	if len(w.out) == 0 {
+		return
+	}
+	a := w.out[w.r.IntN(len(w.out))]
+	if a.Effect != automation.EffectOnce || w.starts[a.AttemptKey] {
+		return
+	}
+	w.starts[a.AttemptKey] = true
+	err := w.m.Handle(a.Run, automation.Fact{
+		Kind: automation.FactAttemptStarted, At: w.now, Step: a.Step, Item: a.Item, Attempt: a.Attempt,
+		Host: a.Host, HostEpoch: a.HostEpoch,
+	})
+	if err != nil {
+		w.t.Fatalf("intent: %v", err)
+	}
+	w.count["intent"]++
+}
+
+func (w *world) cancel() {
+	if len(w.open) == 0 || w.r.IntN(4) > 0 {
+		return
+	}
+	id := w.open[w.r.IntN(len(w.open))]
+	if err := w.m.Handle(id, automation.Fact{Kind: automation.FactCancelAsked, At: w.now, By: "walker"}); err != nil {
+		w.t.Fatalf("cancel: %v", err)
+	}
+	w.count["cancel"]++
+}
+
+func (w *world) grant() {
+	w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, w.r.IntN(8))
+}
+
+// take commits what the machine decided and checks it against the world.
+func (w *world) take() {
+	d, err := w.m.Take()
+	if err != nil {
+		w.t.Fatalf("the machine's fault: %v", err)
+	}
+	for _, e := range d.Entries {
+		if s, ok := w.ended[e.Run]; ok {
+			w.t.Fatalf("run %s is %s, and has new facts %v", e.Run, s, e.Facts)
+		}
+	}
+	w.log = append(w.log, d.Entries...)
+	for _, u := range d.Runs {
+		if s, ok := w.ended[u.Run]; ok {
+			w.t.Fatalf("run %s was %s and is %s", u.Run, s, u.State)
+		}
+		if u.State.Ended() {
+			w.ended[u.Run] = u.State
+			w.open = remove(w.open, u.Run)
+			w.count["run "+string(u.State)]++
+		}
+	}
+	for _, a := range d.Attempts {
+		for _, other := range w.out {
+			if other.Run == a.Run && other.Step == a.Step && other.Item == a.Item {
+				w.t.Fatalf("%v was granted while %v is at work", a.AttemptKey, other.AttemptKey)
+			}
+		}
+	}
+	w.out = append(w.out, d.Attempts...)
+	for _, c := range d.Cancels {
+		w.told[c.Attempt] = true
+	}
+}
+
+func remove(ids []automation.RunID, id automation.RunID) []automation.RunID {
+	for i := range ids {
+		if ids[i] == id {
+			return append(ids[:i], ids[i+1:]...)
+		}
+	}
+	return ids
+}
+
+// replay makes the machine anew from the log.
+func (w *world) replay() *machine.Machine {
+	m := machine.New(w.limits)
+	for _, e := range w.log {
+		if _, over := w.ended[e.Run]; over {
+			continue
+		}
+		if e.Facts[0].Kind == automation.FactRunAccepted {
+			if err := m.Accept("default", e.Run, "walker", e.Facts[0].At, w.progs[e.Run]); err != nil {
+				w.t.Fatalf("replay: %v", err)
+			}
+			continue
+		}
+		if err := m.Replay(e); err != nil {
+			w.t.Fatalf("replay: %v", err)
+		}
+	}
+	if _, err := m.Take(); err != nil {
+		w.t.Fatalf("replay: the machine's fault: %v", err)
+	}
+	m.Advance(w.now)
+	return m
+}
+
+func (w *world) crash() {
+	w.m.Advance(w.now)
+	w.take()
+	m := w.replay()
+	if diff := cmp.Diff(w.m.Snapshot(), m.Snapshot()); diff != "" {
+		w.t.Fatalf("a replay gives another state (-lived +replayed):\n%s", diff)
+	}
+	w.m = m
+	w.epoch++
+	for _, a := range w.out { // the host lost them all
+		o := &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodeHostLost, CanRetry: true}}
+		if err := m.Handle(a.Run, outcome(a, w.now, o)); err != nil {
+			w.t.Fatalf("lose %v: %v", a.AttemptKey, err)
+		}
+		if again := w.starts[a.AttemptKey]; again {
+			w.count["lost after intent"]++
+		}
+	}
+	w.out = nil
+	w.log = compact(w.log, w.ended)
+	w.count["crash"]++
+}
+
+func compact(log []automation.Entry, ended map[automation.RunID]automation.RunState) []automation.Entry {
+	kept := log[:0]
+	for _, e := range log {
+		if _, over := ended[e.Run]; !over {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+func (w *world) step() {
+	switch n := w.r.IntN(200); {
+	case n < 20:
+		w.accept()
+	case n < 110:
+		w.report()
+	case n < 150:
+		w.grant()
+	case n < 165:
+		w.intent()
+	case n < 170:
+		w.cancel()
+	case n < 173:
+		w.again()
+	case n < 174:
+		w.crash()
+	default:
+		w.now = w.now.Add(time.Duration(w.r.IntN(3000)) * time.Millisecond)
+		w.m.Advance(w.now)
+	}
+	w.take()
+	if fault := w.m.Fault(false); fault != "" {
+		w.t.Fatal(fault)
+	}
+}
+
+// settle runs everything to its end: nothing may be stuck.
+func (w *world) settle() {
+	for range 10000 {
+		if len(w.open) == 0 {
+			return
+		}
+		w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, 1000)
+		w.take()
+		if fault := w.m.Fault(true); fault != "" {
+			w.t.Fatalf("with slots to spare: %s", fault)
+		}
+		for len(w.out) > 0 {
+			w.report()
+			w.take()
+		}
+		w.now = w.now.Add(10 * time.Second)
+		w.m.Advance(w.now)
+		w.take()
+	}
+	w.t.Fatalf("%d runs never end: %v", len(w.open), w.open)
+}
+
+// TestWalk walks the machine through random histories and checks after every
+// event that it keeps its promises. WALK_EVENTS sets how many.
+func TestWalk(t *testing.T) {
+	t.Parallel()
+	events := 200_000
+	if n, err := strconv.Atoi(os.Getenv("WALK_EVENTS")); err == nil {
+		events = n
+	}
+	total := map[string]int{}
+	for seed := range uint64(events / 2000) {
+		w := &world{
+			t: t, r: rand.New(rand.NewPCG(seed, 1)), limits: machine.Limits{PerTarget: int(seed % 3)},
+			now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1, progs: map[automation.RunID]*program{},
+			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
+			starts: map[automation.AttemptKey]bool{}, count: total,
+		}
+		w.m = machine.New(w.limits)
+		for range 2000 {
+			w.step()
+		}
+		w.settle()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	t.Logf("%d events: %v", events, total)
+	for _, kind := range []string{
+		"accept", "intent", "cancel", "crash", "refused", "lost after intent", "outcome succeeded", "outcome failed",
+		"outcome cancelled", "outcome unknown", "run succeeded", "run failed", "run cancelled",
+	} {
+		if total[kind] == 0 {
+			t.Errorf("the walk never came to %q", kind)
+		}
+	}
+}
