@@ -132,9 +132,8 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	m.release(it, f.At)
 	o := f.Outcome
 	if o.State == automation.ItemFailed && o.Error != nil && o.Error.Code == automation.CodeHostLost {
-		if m.lost(it, o, f.At) {
-			return
-		}
+		m.lost(it, o, f.At)
+		return
 	}
 	if o.State == automation.ItemFailed && r.stopping == "" && automation.Retryable(o.Error) &&
 		it.attempt-it.lost < it.step.plan.Retry.MaxAttempts {
@@ -147,28 +146,27 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	m.endItem(it, o, f.At)
 }
 
-// lost handles an attempt that went down with its host, and reports whether that
-// is all. It never acted, or may act again: granted again at once, outside the
-// retries. It may have acted and must not again: unknown.
-func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) bool {
+// lost handles an attempt that went down with its host. It may have acted and
+// must not again: unknown. Otherwise it is granted again at once, outside the
+// retries, unless it keeps taking its hosts down.
+func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	it.lost++
 	repeat := it.step.plan.Effect == automation.EffectPure || it.step.plan.Effect == automation.EffectIdempotent
-	if it.intent && !repeat {
+	switch {
+	case it.intent && !repeat:
 		m.endItem(it, unknown(it, o), at)
-		return true
-	}
-	if it.step.run.stopping != "" {
+	case it.step.run.stopping != "":
 		m.endItem(it, &automation.Outcome{State: automation.ItemCancelled, Error: it.step.run.err}, at)
-		return true
+	case it.lost >= m.limits.MaxLost:
+		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{
+			Code: automation.CodeHostLost, Message: "its host was lost " + itoa(it.lost) + " times while it ran: it may be what takes hosts down",
+		}}, at)
+	default:
+		if it.state == automation.ItemRunning { // by the table a running item goes on through waiting_retry
+			m.setItem(it, automation.ItemWaitingRetry, at)
+		}
+		m.toReady(it, at)
 	}
-	if it.lost >= m.limits.MaxLost {
-		return false
-	}
-	if it.state == automation.ItemRunning { // by the table a running item goes on through waiting_retry
-		m.setItem(it, automation.ItemWaitingRetry, at)
-	}
-	m.toReady(it, at)
-	return true
 }
 
 func unknown(it *item, o *automation.Outcome) *automation.Outcome {
