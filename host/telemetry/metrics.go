@@ -19,10 +19,13 @@ type Metrics struct {
 	requests     *prometheus.HistogramVec
 	runs         *prometheus.CounterVec
 	attempts     *prometheus.HistogramVec
-	errors       *prometheus.CounterVec
+	outcomes     *prometheus.CounterVec
+	openRuns     prometheus.Gauge
+	openAttempts prometheus.Gauge
 	hostCalls    *prometheus.CounterVec
 	pluginMemory *prometheus.HistogramVec
-	flushEntries prometheus.Histogram
+	turnFacts    prometheus.Histogram
+	turns        prometheus.Histogram
 	store        *prometheus.HistogramVec
 	storeErrors  *prometheus.CounterVec
 }
@@ -36,14 +39,16 @@ func NewMetrics(version string) *Metrics {
 			Name: "opsconductor_http_request_seconds", Help: "API requests by route pattern and status.", Buckets: seconds(),
 		}, []string{"method", "route", "status"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "opsconductor_runs_total", Help: "Runs that came into a state.",
+			Name: "opsconductor_runs_ended_total", Help: "Runs that ended, by state.",
 		}, []string{"state"}),
 		attempts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "opsconductor_attempt_seconds", Help: "Attempts that ended, by plugin, action and outcome.", Buckets: seconds(),
 		}, []string{"plugin", "action", "state"}),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "opsconductor_attempt_errors_total", Help: "Attempts that did not succeed, by error code.",
-		}, []string{"plugin", "code"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_attempts_total", Help: "Attempts that ended, by outcome and error code.",
+		}, []string{"state", "code"}),
+		openRuns:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_runs", Help: "Runs that have not ended."}),
+		openAttempts: prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_attempts", Help: "Attempts at work."}),
 		hostCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_host_calls_total", Help: "Host calls that attempts made.",
 		}, []string{"plugin"}),
@@ -51,8 +56,11 @@ func NewMetrics(version string) *Metrics {
 			Name: "opsconductor_attempt_memory_bytes", Help: "Most memory of an attempt's sandbox.",
 			Buckets: prometheus.ExponentialBuckets(1<<18, 2, 12),
 		}, []string{"plugin"}),
-		flushEntries: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "opsconductor_flush_entries", Help: "Entries in a commit of the scheduler.", Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		turnFacts: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "opsconductor_turn_facts", Help: "Facts in a commit of the scheduler.", Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+		turns: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "opsconductor_turn_commit_seconds", Help: "Commits of the scheduler.", Buckets: seconds(),
 		}),
 		store: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "opsconductor_store_seconds", Help: "Calls of the store by operation.", Buckets: seconds(),
@@ -63,7 +71,8 @@ func NewMetrics(version string) *Metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.errors, m.hostCalls, m.pluginMemory, m.flushEntries, m.store, m.storeErrors, build,
+	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.hostCalls, m.pluginMemory,
+		m.turnFacts, m.turns, m.store, m.storeErrors, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -98,15 +107,26 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-// Run counts a run that came into a state.
-func (m *Metrics) Run(state automation.RunState) { m.runs.WithLabelValues(string(state)).Inc() }
+// RunEnded counts a run by its final state.
+func (m *Metrics) RunEnded(state automation.RunState) { m.runs.WithLabelValues(string(state)).Inc() }
 
-// Attempt counts an attempt that ended.
+// AttemptEnded counts an attempt by its outcome, as the scheduler committed it.
+func (m *Metrics) AttemptEnded(state automation.ItemState, code automation.Code) {
+	if code != "" {
+		code = automation.Code(m.code(code))
+	}
+	m.outcomes.WithLabelValues(string(state), string(code)).Inc()
+}
+
+// Open sets how many runs have not ended and how many attempts are at work.
+func (m *Metrics) Open(runs, attempts int) {
+	m.openRuns.Set(float64(runs))
+	m.openAttempts.Set(float64(attempts))
+}
+
+// Attempt measures an attempt that an executor has ended: its time and what it used.
 func (m *Metrics) Attempt(a automation.Attempt, o automation.Outcome) {
 	m.attempts.WithLabelValues(a.Plugin, a.Action, string(o.State)).Observe(o.EndedAt.Sub(o.StartedAt).Seconds())
-	if o.Error != nil {
-		m.errors.WithLabelValues(a.Plugin, m.code(o.Error.Code)).Inc()
-	}
 	m.hostCalls.WithLabelValues(a.Plugin).Add(float64(o.Usage.HostCalls))
 	if o.Usage.MemoryBytes > 0 {
 		m.pluginMemory.WithLabelValues(a.Plugin).Observe(float64(o.Usage.MemoryBytes))
@@ -121,8 +141,11 @@ func (m *Metrics) code(c automation.Code) string {
 	return "plugin_code"
 }
 
-// Flush counts a commit of the scheduler.
-func (m *Metrics) Flush(entries int) { m.flushEntries.Observe(float64(entries)) }
+// Turn counts a commit of the scheduler.
+func (m *Metrics) Turn(facts int, commit time.Duration) {
+	m.turnFacts.Observe(float64(facts))
+	m.turns.Observe(commit.Seconds())
+}
 
 // Store counts a call of the store.
 func (m *Metrics) Store(operation string, took time.Duration, err error) {

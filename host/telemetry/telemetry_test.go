@@ -28,24 +28,27 @@ func TestMetricsAreServed(t *testing.T) {
 	m := telemetry.NewMetrics("1.2.3")
 	began := time.Unix(1000, 0)
 	m.Request(http.MethodGet, "/v1/runs/{id}", 200, 3*time.Millisecond)
-	m.Run(automation.RunSucceeded)
+	m.RunEnded(automation.RunSucceeded)
+	m.AttemptEnded(automation.ItemFailed, automation.CodeUnreachable)
+	m.Open(4, 9)
 	m.Attempt(automation.Attempt{Plugin: "linux", Action: "command"}, automation.Outcome{
 		State: automation.ItemFailed, StartedAt: began, EndedAt: began.Add(time.Second),
 		Error: &automation.Error{Code: automation.CodeUnreachable}, Usage: automation.Usage{HostCalls: 3, MemoryBytes: 1 << 20},
 	})
-	m.Flush(17)
+	m.Turn(17, time.Millisecond)
 	m.Store("append", time.Millisecond, &automation.Error{Code: automation.CodeUnavailable})
 	m.Gauge("slots", "Slots.", func() float64 { return 5 })
 	got := scrape(t, m)
 	for _, want := range []string{
 		`opsconductor_build_info{version="1.2.3"} 1`,
 		`opsconductor_http_request_seconds_count{method="GET",route="/v1/runs/{id}",status="200"} 1`,
-		`opsconductor_runs_total{state="succeeded"} 1`,
+		`opsconductor_runs_ended_total{state="succeeded"} 1`,
 		`opsconductor_attempt_seconds_sum{action="command",plugin="linux",state="failed"} 1`,
-		`opsconductor_attempt_errors_total{code="unreachable",plugin="linux"} 1`,
+		`opsconductor_attempts_total{code="unreachable",state="failed"} 1`,
 		`opsconductor_host_calls_total{plugin="linux"} 3`,
 		`opsconductor_attempt_memory_bytes_sum{plugin="linux"} 1.048576e+06`,
-		`opsconductor_flush_entries_sum 17`,
+		`opsconductor_turn_facts_sum 17`,
+		`opsconductor_open_attempts 9`,
 		`opsconductor_store_errors_total{code="unavailable",operation="append"} 1`,
 		`opsconductor_slots 5`,
 		`go_goroutines`,
@@ -61,7 +64,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := telemetry.NewMetrics("x")
 	m.Request("BREW", "none", 404, time.Millisecond)
-	m.Attempt(automation.Attempt{Plugin: "p", Action: "a"}, automation.Outcome{Error: &automation.Error{Code: "made_up_17"}})
+	m.AttemptEnded(automation.ItemFailed, "made_up_17")
 	got := scrape(t, m)
 	for _, not := range []string{"BREW", "made_up_17"} {
 		if strings.Contains(got, not) {
