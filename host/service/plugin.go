@@ -1,0 +1,172 @@
+package service
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"opsconductor.dev/host/automation"
+)
+
+// MaxArtifact is how many bytes an uploaded plugin may have.
+const MaxArtifact = 20 << 20
+
+// Inspector checks an artifact and reads its manifest, before anything of it is
+// stored or instantiated. Its errors are bad_plugin.
+type Inspector interface {
+	Inspect(ctx context.Context, wasm []byte) (automation.Manifest, error)
+}
+
+// UploadPlugin checks an artifact and stores it as vetted: nothing can use it
+// before it is activated. The same artifact again gives the stored plugin and
+// false; another artifact under the same name and version is a conflict.
+func (s *Service) UploadPlugin(ctx context.Context, p automation.Principal, wasm []byte, key string) (automation.Plugin, bool, error) {
+	if err := s.authorise(p, opPluginUpload); err != nil {
+		return automation.Plugin{}, false, err
+	}
+	if err := refused(checkKey(key), checkArtifact(wasm)); err != nil {
+		return automation.Plugin{}, false, err
+	}
+	m, err := s.registry.Inspect(ctx, wasm)
+	if err != nil {
+		return automation.Plugin{}, false, fault(err)
+	}
+	return s.storePlugin(ctx, p, m, m.Version, wasm, key)
+}
+
+// storePlugin stores an inspected artifact under the manifest's name and a version.
+func (s *Service) storePlugin(ctx context.Context, p automation.Principal, m automation.Manifest, version string, wasm []byte, key string) (automation.Plugin, bool, error) {
+	digest := artifactDigest(wasm)
+	act := s.act(p, opPluginUpload, string(digest), key)
+	act.Request = digest
+	act.Detail = detail(map[string]any{"name": m.Name, "version": version, "size": len(wasm)})
+	pl := automation.Plugin{
+		ID: automation.NewID[automation.PluginID](), Tenant: p.Tenant, Name: m.Name, Version: version, Digest: digest,
+		Size: int64(len(wasm)), State: automation.PluginVetted, Manifest: m, Grants: []automation.Grant{},
+		Created: act.At, Updated: act.At, RowNumber: 1,
+	}
+	out, created, err := s.store.CreatePlugin(ctx, pl, wasm, act)
+	return out, created, fault(err)
+}
+
+// ActivatePlugin lets plans pin a plugin version, with exactly the grants given
+// (nil: none), each of a host function that its manifest wants. An active one
+// gets these grants instead of those it had. version is as for UpdateAsset.
+func (s *Service) ActivatePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error) {
+	if err := s.authorise(p, opPluginActivate); err != nil {
+		return automation.Plugin{}, err
+	}
+	pl, err := s.pluginAt(ctx, p.Tenant, digest, version)
+	if err != nil {
+		return automation.Plugin{}, err
+	}
+	if err := checkGrants(pl.Manifest, grants).OrNil(); err != nil {
+		return automation.Plugin{}, err
+	}
+	return s.activate(ctx, p, pl, grants)
+}
+
+func (s *Service) activate(ctx context.Context, p automation.Principal, pl automation.Plugin, grants []automation.Grant) (automation.Plugin, error) {
+	act := s.act(p, opPluginActivate, string(pl.Digest), "")
+	pl.State, pl.Updated = automation.PluginActive, act.At
+	pl.Grants = append([]automation.Grant{}, grants...)
+	act.Detail = detail(map[string]any{"name": pl.Name, "version": pl.Version, "grants": pl.Grants})
+	out, err := s.store.UpdatePlugin(ctx, pl, act)
+	return out, fault(err)
+}
+
+// DisablePlugin takes a plugin version out of use: no new plan pins it and no
+// new attempt starts it. Disabling it again changes nothing. version is as for
+// UpdateAsset.
+func (s *Service) DisablePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, version int64) (automation.Plugin, error) {
+	if err := s.authorise(p, opPluginDisable); err != nil {
+		return automation.Plugin{}, err
+	}
+	pl, err := s.pluginAt(ctx, p.Tenant, digest, version)
+	if err != nil || pl.State == automation.PluginDisabled {
+		return pl, err
+	}
+	return s.disable(ctx, p, pl)
+}
+
+func (s *Service) disable(ctx context.Context, p automation.Principal, pl automation.Plugin) (automation.Plugin, error) {
+	act := s.act(p, opPluginDisable, string(pl.Digest), "")
+	pl.State, pl.Updated = automation.PluginDisabled, act.At
+	act.Detail = detail(map[string]any{"name": pl.Name, "version": pl.Version})
+	out, err := s.store.UpdatePlugin(ctx, pl, act)
+	return out, fault(err)
+}
+
+// Plugin returns the plugin version that ref names: a digest, or name@version.
+func (s *Service) Plugin(ctx context.Context, p automation.Principal, ref string) (automation.Plugin, error) {
+	if err := s.authorise(p, opPluginRead); err != nil {
+		return automation.Plugin{}, err
+	}
+	if IsDigest(ref) {
+		pl, err := s.store.Plugin(ctx, p.Tenant, automation.Digest(ref))
+		return pl, fault(err)
+	}
+	name, version, ok := strings.Cut(ref, "@")
+	if !ok {
+		return automation.Plugin{}, &automation.Error{
+			Code: automation.CodeBadRequest, Message: "that does not name a plugin version", Allowed: "a digest (64 hexadecimal digits), or name@version",
+		}
+	}
+	list, err := s.store.ListPlugins(ctx, p.Tenant)
+	if err != nil {
+		return automation.Plugin{}, fault(err)
+	}
+	i := slices.IndexFunc(list, func(pl automation.Plugin) bool { return pl.Name == name && pl.Version == version })
+	if i < 0 {
+		return automation.Plugin{}, notFound("plugin version")
+	}
+	return list[i], nil
+}
+
+// Plugins returns every plugin version, by name and creation.
+func (s *Service) Plugins(ctx context.Context, p automation.Principal) ([]automation.Plugin, error) {
+	if err := s.authorise(p, opPluginRead); err != nil {
+		return nil, err
+	}
+	out, err := s.store.ListPlugins(ctx, p.Tenant)
+	return out, fault(err)
+}
+
+func (s *Service) pluginAt(ctx context.Context, tenant automation.TenantID, digest automation.Digest, version int64) (automation.Plugin, error) {
+	if !IsDigest(string(digest)) {
+		return automation.Plugin{}, &automation.Error{
+			Code: automation.CodeBadRequest, Message: "that is not a digest", Allowed: "64 lower-case hexadecimal digits",
+		}
+	}
+	pl, err := s.store.Plugin(ctx, tenant, digest)
+	if err != nil {
+		return automation.Plugin{}, fault(err)
+	}
+	return pl, checkVersion("plugin version", pl.RowNumber, version)
+}
+
+func checkArtifact(wasm []byte) *automation.Error {
+	switch {
+	case len(wasm) == 0:
+		return &automation.Error{Code: automation.CodeBadPlugin, Message: "the plugin is empty", Suggestion: "send the .wasm file as the body"}
+	case len(wasm) > MaxArtifact:
+		return &automation.Error{
+			Code: automation.CodeLimit, Message: fmt.Sprintf("the plugin has %d bytes", len(wasm)),
+			Allowed: fmt.Sprintf("at most %d bytes", MaxArtifact), Suggestion: "strip it (for Go: -ldflags=-s), or leave out what it does not need",
+		}
+	}
+	return nil
+}
+
+func artifactDigest(wasm []byte) automation.Digest {
+	sum := sha256.Sum256(wasm)
+	return automation.Digest(hex.EncodeToString(sum[:]))
+}
+
+// IsDigest reports whether s is the text of a digest.
+func IsDigest(s string) bool {
+	return len(s) == 64 && !strings.ContainsFunc(s, func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') })
+}

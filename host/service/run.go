@@ -1,0 +1,274 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/workflow"
+)
+
+// PlanRequest asks for a plan.
+type PlanRequest struct {
+	// Definition of the workflow: YAML or JSON.
+	Definition []byte
+	// Inputs is a JSON object; nil: no inputs.
+	Inputs json.RawMessage
+}
+
+// PlanResult is a plan that was stored under its hash.
+type PlanResult struct {
+	Hash automation.Digest
+	Plan *workflow.Plan
+}
+
+// SubmitRequest asks for a run, of a stored plan (PlanHash) or of a definition
+// that is planned at once (Definition, Inputs). One of the two is set.
+type SubmitRequest struct {
+	PlanHash   automation.Digest
+	Definition []byte
+	Inputs     json.RawMessage
+	// Key is the Idempotency-Key; "": none. The same key with the same request
+	// gives the run of the first time.
+	Key string
+}
+
+// Plan resolves a definition against the active plugins and the inventory, and
+// stores the plan under its hash. It finds all that is wrong with the definition
+// at once (automation.Errors), and then stores nothing.
+func (s *Service) Plan(ctx context.Context, p automation.Principal, r PlanRequest) (PlanResult, error) {
+	if err := s.authorise(p, opPlanCreate); err != nil {
+		return PlanResult{}, err
+	}
+	return s.plan(ctx, p.Tenant, r)
+}
+
+// StoredPlan returns the plan with a hash.
+func (s *Service) StoredPlan(ctx context.Context, p automation.Principal, hash automation.Digest) (PlanResult, error) {
+	if err := s.authorise(p, opPlanRead); err != nil {
+		return PlanResult{}, err
+	}
+	plan, err := s.loadPlan(ctx, p.Tenant, hash)
+	return PlanResult{Hash: hash, Plan: plan}, err
+}
+
+func (s *Service) plan(ctx context.Context, tenant automation.TenantID, r PlanRequest) (PlanResult, error) {
+	plan, text, hash, err := s.build(ctx, tenant, r)
+	if err != nil {
+		return PlanResult{}, fault(err)
+	}
+	if err := s.store.PutPlan(ctx, tenant, hash, text, s.now().UTC()); err != nil {
+		return PlanResult{}, fault(err)
+	}
+	return PlanResult{Hash: hash, Plan: plan}, nil
+}
+
+func (s *Service) loadPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Plan, error) {
+	if !IsDigest(string(hash)) {
+		return nil, &automation.Error{
+			Code: automation.CodeBadRequest, Pointer: "/plan_hash", Message: "that is not the hash of a plan", Allowed: "64 lower-case hexadecimal digits",
+		}
+	}
+	text, err := s.store.Plan(ctx, tenant, hash)
+	if err != nil {
+		return nil, fault(err)
+	}
+	plan, err := decodePlan(text)
+	return plan, fault(err)
+}
+
+// Submit accepts a run: when it returns without an error the run is durable, and
+// the scheduler will carry it out. created is false when the key was used before
+// for the same request: run is then the run of that time. A plan whose plugins
+// are no longer active is a conflict that names them.
+func (s *Service) Submit(ctx context.Context, p automation.Principal, r SubmitRequest) (run automation.Run, created bool, err error) {
+	if err := s.authorise(p, opRunSubmit); err != nil {
+		return automation.Run{}, false, err
+	}
+	if err := refused(checkKey(r.Key), checkSubmit(r)); err != nil {
+		return automation.Run{}, false, err
+	}
+	plan, err := s.planToSubmit(ctx, p.Tenant, r)
+	if err != nil {
+		return automation.Run{}, false, err
+	}
+	run = automation.Run{
+		ID: automation.NewID[automation.RunID](), Tenant: p.Tenant, Workflow: plan.Plan.Workflow, PlanHash: plan.Hash,
+		State: automation.RunQueued, By: p.Name,
+	}
+	act := s.act(p, opRunSubmit, string(run.ID), r.Key)
+	run.Created = act.At
+	act.Request = digestOf([]byte(r.PlanHash), r.Definition, r.Inputs)
+	act.Detail = detail(map[string]any{"workflow": run.Workflow, "plan_hash": run.PlanHash})
+	run, created, err = s.store.Accept(ctx, run, act)
+	return run, created, fault(err)
+}
+
+func checkSubmit(r SubmitRequest) *automation.Error {
+	if (r.PlanHash == "") == (len(r.Definition) == 0) {
+		return &automation.Error{
+			Code: automation.CodeBadRequest, Message: "a run is of a plan or of a definition: exactly one of the two",
+			Suggestion: "send the plan's hash, or the definition with its inputs",
+		}
+	}
+	if r.PlanHash != "" && len(r.Inputs) > 0 {
+		return &automation.Error{
+			Code: automation.CodeBadRequest, Pointer: "/inputs", Message: "a plan has its inputs already",
+			Suggestion: "leave them out, or plan again with other inputs",
+		}
+	}
+	return nil
+}
+
+func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, r SubmitRequest) (PlanResult, error) {
+	if r.PlanHash == "" {
+		return s.plan(ctx, tenant, PlanRequest{Definition: r.Definition, Inputs: r.Inputs})
+	}
+	plan, err := s.loadPlan(ctx, tenant, r.PlanHash)
+	if err != nil {
+		return PlanResult{}, err
+	}
+	return PlanResult{Hash: r.PlanHash, Plan: plan}, s.checkPins(ctx, tenant, plan)
+}
+
+// checkPins checks that the plugins which a plan pins are still active.
+func (s *Service) checkPins(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) error {
+	list, err := s.store.ListPlugins(ctx, tenant)
+	if err != nil {
+		return fault(err)
+	}
+	active := make(map[automation.Digest]bool, len(list))
+	for _, pl := range list {
+		active[pl.Digest] = pl.State == automation.PluginActive
+	}
+	var gone []string
+	for _, step := range plan.Steps {
+		if !active[step.Digest] {
+			gone = append(gone, fmt.Sprintf("%s (%s@%s)", step.ID, step.Plugin, step.Version))
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return &automation.Error{
+		Code: automation.CodeConflict, Message: "plugins that the plan pins are not active any more: steps " + strings.Join(gone, ", "),
+		Suggestion: "plan the workflow again, or have an operator activate these versions",
+	}
+}
+
+// Run returns one run.
+func (s *Service) Run(ctx context.Context, p automation.Principal, id automation.RunID) (automation.Run, error) {
+	if err := s.authorise(p, opRunRead); err != nil {
+		return automation.Run{}, err
+	}
+	return s.findRun(ctx, p.Tenant, id)
+}
+
+func (s *Service) findRun(ctx context.Context, tenant automation.TenantID, id automation.RunID) (automation.Run, error) {
+	if _, err := automation.ParseID[automation.RunID](string(id)); err != nil {
+		return automation.Run{}, fault(err)
+	}
+	run, err := s.store.Run(ctx, tenant, id)
+	return run, fault(err)
+}
+
+// ListRuns returns runs, the newest first (Page.After is an identifier), of one
+// state or, with state "", of all.
+func (s *Service) ListRuns(ctx context.Context, p automation.Principal, state automation.RunState, page automation.Page) ([]automation.Run, error) {
+	if err := s.authorise(p, opRunRead); err != nil {
+		return nil, err
+	}
+	if err := refused(checkPage(&page), checkRunState(state)); err != nil {
+		return nil, err
+	}
+	out, err := s.store.ListRuns(ctx, p.Tenant, state, page)
+	return out, fault(err)
+}
+
+func checkRunState(state automation.RunState) *automation.Error {
+	if state == "" {
+		return nil
+	}
+	names := make([]string, 0, len(automation.RunStates()))
+	for _, known := range automation.RunStates() {
+		if state == known {
+			return nil
+		}
+		names = append(names, string(known))
+	}
+	return &automation.Error{
+		Code: automation.CodeBadRequest, Pointer: "/state", Message: "not a state of runs", Allowed: strings.Join(names, ", "),
+	}
+}
+
+// Cancel asks the scheduler to end a run: nothing more is started, and what runs
+// is stopped. It returns the run as it is at that moment, which may still be
+// running. Asking again changes nothing. A run that has ended is a conflict that
+// says how.
+func (s *Service) Cancel(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error) {
+	if err := s.authorise(p, opRunCancel); err != nil {
+		return automation.Run{}, err
+	}
+	if err := refused(checkKey(key), checkReason(reason)); err != nil {
+		return automation.Run{}, err
+	}
+	run, err := s.findRun(ctx, p.Tenant, id)
+	if err != nil {
+		return automation.Run{}, err
+	}
+	asked, err := s.cancelAsked(ctx, run)
+	if err != nil {
+		return automation.Run{}, err
+	}
+	if run.State.Ended() && !(asked && run.State == automation.RunCancelled) {
+		return automation.Run{}, &automation.Error{
+			Code: automation.CodeConflict, Message: fmt.Sprintf("the run has ended already: %s", run.State),
+			Suggestion: "there is nothing left to cancel",
+		}
+	}
+	if asked {
+		return run, nil
+	}
+	act := s.act(p, opRunCancel, string(id), key)
+	act.Request = digestOf([]byte(id), []byte(reason))
+	act.Detail = detail(map[string]any{"reason": reason})
+	c := automation.Command{
+		ID: automation.NewID[automation.CommandID](), Tenant: p.Tenant, Shard: run.Shard, Run: id,
+		Kind: automation.FactCancelAsked, By: p.Name, Reason: reason, At: act.At,
+	}
+	if err := s.store.PutCommand(ctx, c, act); err != nil {
+		return automation.Run{}, fault(err)
+	}
+	return s.findRun(ctx, p.Tenant, id)
+}
+
+// cancelAsked reports whether a cancel of the run waits for the leader or is in
+// its log.
+func (s *Service) cancelAsked(ctx context.Context, run automation.Run) (bool, error) {
+	waiting, err := s.store.Commands(ctx, run.Shard, maxPage)
+	if err != nil {
+		return false, fault(err)
+	}
+	for _, c := range waiting {
+		if c.Run == run.ID && c.Kind == automation.FactCancelAsked {
+			return true, nil
+		}
+	}
+	asked := false
+	err = s.look(ctx, run, func(v *view) { asked = v.cancelAsked })
+	return asked, err
+}
+
+func checkReason(reason string) *automation.Error {
+	control := strings.ContainsFunc(reason, func(c rune) bool { return c < ' ' && c != '\n' && c != '\t' || c == 0x7f })
+	if len(reason) <= maxText && utf8.ValidString(reason) && !control {
+		return nil
+	}
+	return &automation.Error{
+		Code: automation.CodeBadRequest, Pointer: "/reason", Message: "the reason is not well formed",
+		Allowed: fmt.Sprintf("UTF-8 text of at most %d bytes without control characters", maxText),
+	}
+}

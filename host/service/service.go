@@ -1,0 +1,62 @@
+package service
+
+import (
+	"log/slog"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
+	"opsconductor.dev/host/vault"
+)
+
+// Deps is what a Service is built from. Store, Vault and Registry are required.
+type Deps struct {
+	Store    store.Store
+	Vault    *vault.Vault
+	Registry Inspector
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Log takes what the service does of its own accord (built-in plugins); nil: nothing is logged.
+	Log *slog.Logger
+	// Version of the host, for the audit log.
+	Version string
+}
+
+// Service carries out the use cases. Make one with New.
+type Service struct {
+	store    store.Store
+	vault    *vault.Vault
+	registry Inspector
+	now      func() time.Time
+	log      *slog.Logger
+	version  string
+	permits  map[operation][]automation.Role
+	programs *lru[programKey, *compiled]
+	views    *lru[viewKey, *view]
+}
+
+// The bounds of the caches, in weight: a plan weighs its steps and targets, a
+// view of a run its items and events.
+const (
+	maxPrograms      = 256
+	maxProgramWeight = 200_000
+	maxViews         = 256
+	maxViewWeight    = 400_000
+)
+
+// New returns a service over its parts.
+func New(d Deps) *Service {
+	s := &Service{
+		store: d.Store, vault: d.Vault, registry: d.Registry, now: d.Now, log: d.Log, version: d.Version,
+		permits:  permitTable(permissions()),
+		programs: newLRU[programKey, *compiled](maxPrograms, maxProgramWeight),
+		views:    newLRU[viewKey, *view](maxViews, maxViewWeight),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
