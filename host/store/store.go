@@ -188,6 +188,10 @@ type Tokens interface {
 	ListTokens(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Token, error)
 	// Audit returns audit entries after a sequence number, the oldest first.
 	Audit(ctx context.Context, tenant automation.TenantID, after int64, limit int) ([]automation.AuditEntry, error)
+	// AuditHead returns the number and the hash of the tenant's newest entry as the
+	// head's own row has them (no other field is set), 0 and nil before the first;
+	// VerifyAudit compares the log with it.
+	AuditHead(ctx context.Context, tenant automation.TenantID) (automation.AuditEntry, error)
 }
 
 // Store is all roles over one database.

@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
+)
+
+const (
+	takeNumber    = `UPDATE shards SET seq = seq + 1 WHERE shard = ? RETURNING seq`
+	insertShard   = `INSERT INTO shards (shard) VALUES (?) ON CONFLICT DO NOTHING`
+	insertRun     = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectRun     = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, created_at, started_at, ended_at, seq FROM runs`
+	runByID       = selectRun + ` WHERE id = ? AND tenant = ?`
+	selectHasPlan = `SELECT 1 FROM plans WHERE tenant = ? AND hash = ?`
+)
+
+// Accept stores a run in state queued with its first entry and the act.
+func (db *DB) Accept(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool, error) {
+	run, body, err := store.NewRun(run, act)
+	if err != nil {
+		return automation.Run{}, false, err
+	}
+	created := true
+	err = db.write(ctx, store.Topics{Inbox: true, Entries: true}, func(ctx context.Context, w *writer) error {
+		earlier, repeated, err := w.act(ctx, act, string(run.ID))
+		if err != nil {
+			return err
+		}
+		if repeated {
+			created = false
+			run, err = scanRun(w.row(ctx, runByID, earlier, string(run.Tenant)))
+			return gone(err, "run")
+		}
+		run.Seq, err = w.accept(ctx, run, body)
+		return err
+	})
+	if err != nil {
+		return automation.Run{}, false, err
+	}
+	return run, created, nil
+}
+
+func (w *writer) accept(ctx context.Context, run automation.Run, body []byte) (seq int64, err error) {
+	if _, err := scanInt(w.row(ctx, selectHasPlan, string(run.Tenant), string(run.PlanHash))); err != nil {
+		return 0, gone(err, "plan: store it before a run of it")
+	}
+	err = w.row(ctx, takeNumber, run.Shard).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) { // the first run of its shard
+		if err := w.exec(ctx, insertShard, run.Shard); err != nil {
+			return 0, err
+		}
+		err = w.row(ctx, takeNumber, run.Shard).Scan(&seq)
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = w.exec(ctx, insertRun, string(run.ID), string(run.Tenant), run.Shard, run.Workflow, string(run.PlanHash),
+		string(run.State), run.By, run.Created.Unix()/86400, micros(run.Created), seq)
+	if err != nil {
+		return 0, err
+	}
+	return seq, w.insert(ctx, insertEntry, "", 5, []any{run.Shard, seq, string(run.ID), fromAcceptor, body})
+}
+
+// gone turns the absence of a row into not_found.
+func gone(err error, what string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.NotFound(what)
+	}
+	return err
+}
+
+const updateRun = `UPDATE runs SET state = ?, error = ?, started_at = coalesce(?, started_at), ended_at = ?, seq = max(seq, ?)
+	WHERE id = ? AND shard = ?`
+
+// updateRun changes the record of a run, with the number of its newest entry,
+// which it takes out of newest.
+func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdate, newest map[automation.RunID]int64) error {
+	var problem any
+	if u.Error != nil {
+		text, err := encoded(u.Error)
+		if err != nil {
+			return err
+		}
+		problem = text
+	}
+	n, err := w.changed(ctx, updateRun, string(u.State), problem, micros(u.Started), micros(u.Ended), newest[u.Run], string(u.Run), shard)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return store.NotFound("run in this shard: an update has no run")
+	}
+	delete(newest, u.Run)
+	return nil
+}
+
+func scanRun(row scanner) (automation.Run, error) {
+	var r automation.Run
+	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, document{&r.Error}, &r.By,
+		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq)
+	return r, err
+}
+
+// Run returns one run.
+func (db *DB) Run(ctx context.Context, tenant automation.TenantID, id automation.RunID) (automation.Run, error) {
+	return one(ctx, db, scanRun, "run", runByID, string(id), string(tenant))
+}
+
+const (
+	listRuns        = selectRun + ` WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	listRunsByState = selectRun + ` WHERE tenant = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	// afterAll sorts after every identifier: hexadecimal digits and dashes.
+	afterAll = "~"
+)
+
+// ListRuns returns runs, the newest first, of one state or (state "") of all.
+func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, state automation.RunState, page automation.Page) ([]automation.Run, error) {
+	if err := store.CheckPage(page); err != nil {
+		return nil, err
+	}
+	before := page.After
+	if before == "" {
+		before = afterAll
+	}
+	if state == "" {
+		return list(ctx, db, scanRun, listRuns, string(tenant), before, page.Limit)
+	}
+	return list(ctx, db, scanRun, listRunsByState, string(tenant), string(state), before, page.Limit)
+}
+
+const (
+	insertPlan = `INSERT INTO plans (tenant, hash, body, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	selectPlan = `SELECT body FROM plans WHERE tenant = ? AND hash = ?`
+)
+
+// PutPlan stores a plan under its hash; storing it again changes nothing.
+func (db *DB) PutPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest, plan []byte, at time.Time) error {
+	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+		return w.exec(ctx, insertPlan, string(tenant), string(hash), plan, micros(at))
+	})
+}
+
+// Plan returns a stored plan.
+func (db *DB) Plan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) ([]byte, error) {
+	return one(ctx, db, scanBytes, "plan", selectPlan, string(tenant), string(hash))
+}
+
+func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }
+
+const (
+	insertCommand = `INSERT INTO commands (id, tenant, shard, run_id, kind, by, reason, at)
+		SELECT ?, tenant, shard, id, ?, ?, ?, ? FROM runs WHERE id = ? AND tenant = ?`
+	listCommands = `SELECT id, tenant, shard, run_id, kind, by, reason, at FROM commands WHERE shard = ? ORDER BY number LIMIT ?`
+)
+
+// PutCommand stores a command for the leader of the run's shard, with its act.
+func (db *DB) PutCommand(ctx context.Context, c automation.Command, act automation.Act) error {
+	if err := store.CheckAct(act, c.Tenant); err != nil {
+		return err
+	}
+	return db.write(ctx, store.Topics{Inbox: true}, func(ctx context.Context, w *writer) error {
+		_, repeated, err := w.act(ctx, act, string(c.Run))
+		if err != nil || repeated {
+			return err
+		}
+		n, err := w.changed(ctx, insertCommand, string(c.ID), string(c.Kind), c.By, c.Reason, micros(c.At), string(c.Run), string(c.Tenant))
+		if err == nil && n == 0 {
+			return store.NotFound("run")
+		}
+		return err
+	})
+}
+
+// Commands returns the waiting commands of a shard, the oldest first.
+func (db *DB) Commands(ctx context.Context, shard, limit int) ([]automation.Command, error) {
+	if err := store.CheckLimit(limit); err != nil {
+		return nil, err
+	}
+	return list(ctx, db, scanCommand, listCommands, shard, limit)
+}
+
+func scanCommand(row scanner) (automation.Command, error) {
+	var c automation.Command
+	err := row.Scan(&c.ID, &c.Tenant, &c.Shard, &c.Run, &c.Kind, &c.By, &c.Reason, stamp{&c.At})
+	return c, err
+}
