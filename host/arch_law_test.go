@@ -55,7 +55,7 @@ func rooms() map[string]room {
 		"host/automation": {noHTTP: true, tests: []string{"schemas"}},
 
 		"host/workflow":          {may: []string{nouns, "host/workflow/expr", "host/registry/schema", "schemas"}, tests: t, pure: true, noHTTP: true},
-		"host/workflow/expr":     {may: []string{nouns}, tests: t, pure: true, noHTTP: true},
+		"host/workflow/expr":     {may: []string{nouns, "host/registry/schema"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/machine": {may: []string{nouns, "host/workflow"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler":         {may: []string{nouns, "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
 		"host/scheduler/simtest": {may: []string{nouns, "host/scheduler", "host/scheduler/machine", "host/store/...", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
@@ -66,14 +66,16 @@ func rooms() map[string]room {
 		"host/store/postgres/privatepg": {tests: t},
 		"host/store/storetest":          {may: []string{nouns, "host/store"}, tests: t},
 
-		"host/worker":          {may: []string{nouns}, tests: t},
-		"host/runner":          {may: []string{nouns, "host/worker", "host/store", "host/registry", "host/registry/schema", "host/runner/engine", "host/vault", "host/inventory", "hostfuncs"}, tests: t},
-		"host/runner/engine":   {may: []string{nouns, "hostfuncs"}, tests: t},
-		"host/registry":        {may: []string{nouns, "host/store", "host/registry/schema", "host/runner/engine", "schemas"}, tests: t},
-		"host/registry/schema": {may: []string{nouns, "schemas"}, tests: t, noHTTP: true},
-		"host/vault":           {may: []string{nouns}, tests: t},
-		"host/inventory":       {may: []string{nouns, "host/store", "host/workflow/expr"}, tests: t},
-		"host/policy":          {may: []string{nouns, "host/workflow", "host/workflow/expr"}, tests: t, pure: true, noHTTP: true},
+		"host/worker":                     {may: []string{nouns}, tests: t},
+		"host/runner":                     {may: []string{nouns, "host/worker", "host/store", "host/registry", "host/registry/schema", "host/runner/engine", "host/vault", "host/inventory", "hostfuncs"}, tests: t},
+		"host/runner/engine":              {may: []string{nouns, "hostfuncs", "host/registry/wasmfile"}, tests: t},
+		"host/registry":                   {may: []string{nouns, "host/store", "host/registry/schema", "host/registry/wasmfile", "host/runner/engine", "schemas"}, tests: t},
+		"host/registry/wasmfile":          {may: []string{nouns}, tests: t, noHTTP: true},
+		"host/registry/wasmfile/wasmtest": {may: []string{"host/registry/wasmfile"}, tests: t},
+		"host/registry/schema":            {may: []string{nouns, "schemas"}, tests: t, noHTTP: true},
+		"host/vault":                      {may: []string{nouns}, tests: t},
+		"host/inventory":                  {may: []string{nouns, "host/store", "host/workflow/expr"}, tests: t},
+		"host/policy":                     {may: []string{nouns, "host/workflow", "host/workflow/expr"}, tests: t, pure: true, noHTTP: true},
 
 		"host/service": {
 			may: []string{

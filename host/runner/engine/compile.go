@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"container/list"
+	"context"
+	"sync/atomic"
+
+	extism "github.com/extism/go-sdk"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/registry/wasmfile"
+)
+
+const pageBytes = 64 << 10
+
+// compiled is a module that is compiled once and shared. engine.mu guards refs
+// and idle; everything else is set before ready is closed.
+type compiled struct {
+	engine *Extism
+	digest automation.Digest
+	ready  chan struct{}
+	err    error
+	file   *wasmfile.File
+	plugin *extism.CompiledPlugin
+	cache  wazero.CompilationCache
+	// stuck counts abandoned calls that still run in instances of this module.
+	stuck atomic.Int64
+
+	refs int
+	idle *list.Element
+}
+
+// compile reads, checks and compiles the module. It runs to its end: wazero's
+// compiler can't be stopped.
+func (c *compiled) compile(source Source) {
+	e := c.engine
+	e.compiles <- struct{}{}
+	defer func() { <-e.compiles }()
+	defer func() {
+		if r := recover(); r != nil {
+			c.err = automation.Errorf(automation.CodeBadPlugin, "the compiler gave up on the plugin: %v", r)
+		}
+	}()
+	e.compiledNo.Add(1)
+	wasm, err := source(context.Background())
+	if err != nil {
+		c.err = err
+		return
+	}
+	c.file, err = wasmfile.Parse(wasm, e.settings.Module)
+	if err != nil {
+		c.err = err
+		return
+	}
+	if errs := CheckImports(c.file); len(errs) > 0 {
+		c.err = errs
+		return
+	}
+	if err := c.build(c.file.Tame(wasm, e.settings.TableElements)); err != nil {
+		c.close()
+		e.settings.Log.Warn("plugin does not compile", "digest", c.digest, "error", err)
+		bad := automation.Errorf(automation.CodeBadPlugin, "the plugin does not compile: %w", firstLine(err))
+		bad.Suggestion = "build it again with a supported toolchain, for WebAssembly 2.0 without exceptions and threads"
+		c.err = bad
+	}
+}
+
+// build compiles with the cache on disk, and without it when that does not work:
+// a spoilt cache file must not keep a plugin from running.
+func (c *compiled) build(wasm []byte) error {
+	if c.engine.settings.CacheDir != "" {
+		cache, err := wazero.NewCompilationCacheWithDir(c.engine.settings.CacheDir)
+		if err == nil {
+			if err = c.buildWith(cache, wasm); err == nil {
+				return nil
+			}
+		}
+		c.engine.settings.Log.Warn("compiling without the cache on disk", "dir", c.engine.settings.CacheDir, "error", err)
+		c.close()
+	}
+	return c.buildWith(wazero.NewCompilationCache(), wasm)
+}
+
+// buildWith compiles with a cache of the module's own. Caches share a folder, not
+// memory: closing a runtime leaves its code in a shared cache for ever.
+func (c *compiled) buildWith(cache wazero.CompilationCache, wasm []byte) error {
+	c.cache = cache
+	var funcs []extism.HostFunction
+	for _, im := range c.file.Imports {
+		if im.Module == UserModule {
+			f := extism.NewHostFunctionWithStack(im.Name, hostFunction(im.Name), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64})
+			funcs = append(funcs, f)
+		}
+	}
+	config := wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true).
+		WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false).
+		WithMemoryLimitPages(uint32(min(c.engine.settings.MaxMemoryBytes/pageBytes, 65536)))
+	manifest := extism.Manifest{
+		Wasm:   []extism.Wasm{extism.WasmData{Data: wasm, Name: "main"}},
+		Memory: &extism.ManifestMemory{MaxHttpResponseBytes: 0, MaxVarBytes: 64 << 10},
+	}
+	var err error
+	c.plugin, err = extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{RuntimeConfig: config, EnableWasi: true}, funcs)
+	return err
+}
+
+// close releases the code. Nobody holds a reference any more.
+func (c *compiled) close() {
+	ctx := context.Background()
+	if c.plugin != nil {
+		_ = c.plugin.Close(ctx)
+		c.plugin = nil
+	}
+	if c.cache != nil {
+		_ = c.cache.Close(ctx)
+		c.cache = nil
+	}
+}
+
+// reference is one holder's Module.
+type reference struct {
+	*compiled
+	released atomic.Bool
+}
+
+// Imports implements Module.
+func (c *compiled) Imports() []wasmfile.Import { return c.file.Imports }
+
+// Exports implements Module.
+func (c *compiled) Exports() []wasmfile.Export { return c.file.Exports }
+
+// Release implements Module.
+func (r *reference) Release() {
+	if !r.released.Swap(true) {
+		r.engine.release(r.compiled)
+	}
+}

@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// budget is the memory of one instance: wazero asks it for every linear memory
+// (the guest's and the kernel's) and for every growth. The buffers are Go's own,
+// so that a guest that is still running never loses its memory under its feet.
+// Allocate and Reallocate run on the goroutine of the guest.
+type budget struct {
+	limit   int64
+	used    int64
+	peak    atomic.Int64
+	refused atomic.Bool
+}
+
+type linear struct {
+	b   *budget
+	buf []byte
+}
+
+var (
+	_ experimental.MemoryAllocator = (*budget)(nil)
+	_ experimental.LinearMemory    = (*linear)(nil)
+)
+
+// Allocate implements experimental.MemoryAllocator.
+func (b *budget) Allocate(_, _ uint64) experimental.LinearMemory { return &linear{b: b} }
+
+// Reallocate grows the memory, or returns nil when the budget is spent.
+func (l *linear) Reallocate(size uint64) []byte {
+	have := uint64(len(l.buf))
+	if size <= have {
+		return l.buf
+	}
+	grow := size - have
+	if grow > uint64(max(0, l.b.limit-l.b.used)) {
+		l.b.refused.Store(true)
+		return nil
+	}
+	l.b.used += int64(grow)
+	l.b.peak.Store(max(l.b.peak.Load(), l.b.used))
+	if size > uint64(cap(l.buf)) {
+		room := size
+		if have > 0 {
+			room = max(size, min(have+have/4, have+uint64(max(0, l.b.limit-l.b.used))))
+		}
+		next := make([]byte, size, room)
+		copy(next, l.buf)
+		l.buf = next
+		return next
+	}
+	l.buf = l.buf[:size]
+	return l.buf
+}
+
+// Free leaves the buffer to the garbage collector.
+func (l *linear) Free() { l.buf = nil }

@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"opsconductor.dev/host/registry/wasmfile"
+)
+
+// Settings are the settings of an engine.
+type Settings struct {
+	// CacheDir keeps compiled code between starts; "": none is kept. Whoever can
+	// write there can run code in the host.
+	CacheDir string
+	// Modules is how many compiled modules stay in memory while nobody uses them.
+	Modules int
+	// MaxMemoryBytes is the most that Limits.MemoryBytes of an instance can give.
+	MaxMemoryBytes int64
+	// TableElements is the most elements that a table can grow to.
+	TableElements uint32
+	// Module are the bounds of what is compiled.
+	Module wasmfile.Limits
+	// GuestGrace and HostGrace are how long a call that is asked to stop gets, in
+	// guest code and inside a host function, before it is abandoned.
+	GuestGrace, HostGrace time.Duration
+	// CompileTimeout is how long callers wait for a compile.
+	CompileTimeout time.Duration
+	Log            *slog.Logger
+}
+
+// DefaultSettings returns settings that work; CacheDir is empty.
+func DefaultSettings() Settings {
+	return Settings{
+		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, Module: wasmfile.DefaultLimits(),
+		GuestGrace: 100 * time.Millisecond, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// Validate reports every setting that cannot work.
+func (s Settings) Validate() error {
+	var errs []error
+	check := func(ok bool, name string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("engine setting %s has to be positive", name))
+		}
+	}
+	check(s.Modules > 0, "modules")
+	check(s.MaxMemoryBytes > 0, "max_memory_bytes")
+	check(s.TableElements > 0, "table_elements")
+	check(s.Module.Bytes > 0, "module.bytes")
+	check(s.GuestGrace > 0, "guest_grace")
+	check(s.HostGrace > 0, "host_grace")
+	check(s.CompileTimeout > 0, "compile_timeout")
+	check(s.Log != nil, "log")
+	return errors.Join(errs...)
+}
