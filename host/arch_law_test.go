@@ -92,8 +92,8 @@ func rooms() map[string]room {
 
 		"host/telemetry": {may: []string{nouns}, tests: t},
 		"host/config":    {may: []string{nouns}, tests: t},
-		"host/app":       {may: []string{"host/...", "hostfuncs/...", "schemas"}, tests: t},
-		"host/app/bench": {may: []string{"host/...", "hostfuncs/...", "schemas"}, tests: t},
+		"host/app":       {may: []string{"host/...", "hostfuncs/...", "schemas", "plugins/dist"}, tests: t},
+		"host/app/bench": {may: []string{"host/...", "hostfuncs/...", "schemas", "plugins/dist"}, tests: t},
 
 		// A test in hostfuncs holds its words equal to automation's.
 		"hostfuncs":              {tests: []string{nouns, "schemas", "hostfuncs/..."}},
@@ -106,15 +106,19 @@ func rooms() map[string]room {
 		"hostfuncs/hostfunctest": {may: []string{"hostfuncs", "schemas"}, tests: []string{"hostfuncs/..."}},
 
 		"sdk/go":          {tests: []string{"sdk/..."}},
-		"sdk/go/step":     {may: []string{"sdk/go"}, tests: []string{"sdk/..."}},
-		"sdk/go/steptest": {may: []string{"sdk/go", "sdk/go/step"}, tests: []string{"sdk/..."}},
-		"sdk/artifact":    {tests: []string{"sdk/..."}},
-		"sdk/gen":         {may: []string{"schemas"}, tests: []string{"sdk/...", "schemas"}},
-		"plugins/build":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"plugins/core":    {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"plugins/linux":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"plugins/net":     {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"schemas":         {tests: t},
+		"sdk/go/step":     {may: []string{"sdk/go", "sdk/go/internal/wire"}, tests: []string{"sdk/...", "schemas"}},
+		"sdk/go/steptest": {may: []string{"sdk/go", "sdk/go/step", "sdk/go/internal/wire"}, tests: []string{"sdk/...", "schemas"}},
+
+		"sdk/go/internal/wire": {tests: []string{"sdk/..."}},
+
+		"sdk/artifact":  {tests: []string{"sdk/..."}},
+		"sdk/gen":       {may: []string{"schemas"}, tests: []string{"sdk/...", "schemas"}},
+		"plugins/build": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+		"plugins/dist":  {}, // the built artifacts, embedded
+		"plugins/core":  {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+		"plugins/linux": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+		"plugins/net":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+		"schemas":       {tests: t},
 	}
 }
 
