@@ -86,7 +86,7 @@ func IsTag(s string) bool {
 // for addresses are none here.
 func IsAddress(s string) bool {
 	if a, err := netip.ParseAddr(s); err == nil {
-		return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast()
+		return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && (a.Zone() == "" || isLabel(a.Zone()))
 	}
 	return isHostName(s)
 }

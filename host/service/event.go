@@ -2,9 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
 	"math"
-	"math/rand/v2"
 	"sort"
 	"strconv"
 	"strings"
@@ -12,7 +10,6 @@ import (
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler/machine"
-	"opsconductor.dev/host/store"
 )
 
 // Cursor is a place in a run's events: the number of the log's entry, and the
@@ -130,7 +127,7 @@ func (s *Service) Events(ctx context.Context, p automation.Principal, id automat
 		if ended {
 			return nil
 		}
-		if err := tick.wait(ctx); err != nil {
+		if err := tick.wait(ctx, len(news) > 0); err != nil {
 			return err
 		}
 	}
@@ -140,60 +137,5 @@ func (s *Service) Events(ctx context.Context, p automation.Principal, id automat
 // only appended.
 func (v *view) behind(c Cursor) []Event {
 	i := sort.Search(len(v.events), func(i int) bool { return c.before(v.events[i].Cursor()) })
-	if c == (Cursor{}) {
-		i = 0
-	}
 	return v.events[i:len(v.events):len(v.events)]
-}
-
-// ticker says when to look at the log again: when the store wakes it, at the
-// latest after a jittered pause, and not more often than every few milliseconds.
-type ticker struct {
-	wake <-chan struct{}
-	stop func()
-	last time.Time
-}
-
-const (
-	// pollEvery is the safety net behind the store's wake-ups.
-	pollEvery = time.Second
-	// lookGap bounds how often a reader looks while the log is busy.
-	lookGap = 5 * time.Millisecond
-)
-
-func newTicker(wake func(store.Topic) (<-chan struct{}, func())) *ticker {
-	c, stop := wake(store.TopicEntries)
-	return &ticker{wake: c, stop: stop, last: time.Now()}
-}
-
-// wait returns nil when it is time to look, an error when ctx is done.
-func (t *ticker) wait(ctx context.Context) error {
-	poll := time.NewTimer(pollEvery/2 + rand.N(pollEvery)) //nolint:gosec // jitter
-	defer poll.Stop()
-	select {
-	case <-t.wake:
-	case <-poll.C:
-	case <-ctx.Done():
-		return contextError(ctx)
-	}
-	if gap := lookGap - time.Since(t.last); gap > 0 {
-		pause := time.NewTimer(gap)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return contextError(ctx)
-		}
-	}
-	t.last = time.Now()
-	return nil
-}
-
-// contextError is the error of a call whose context is done.
-func contextError(ctx context.Context) error {
-	e := &automation.Error{Code: automation.CodeCancelled, Message: "the caller has gone", Err: context.Cause(ctx)}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Code, e.Message = automation.CodeTimeout, "the time for the call was up"
-	}
-	return e
 }

@@ -24,12 +24,15 @@ func (s *Service) Wait(ctx context.Context, p automation.Principal, id automatio
 	defer tick.stop()
 	limit, cancel := context.WithTimeoutCause(ctx, min(max(timeout, 0), MaxWait), errWaited)
 	defer cancel()
+	seq := int64(0)
 	for {
 		run, err := s.findRun(ctx, p.Tenant, id)
 		if err != nil || run.State.Ended() {
 			return run, err
 		}
-		if err := tick.wait(limit); err != nil {
+		news := run.Seq != seq
+		seq = run.Seq
+		if err := tick.wait(limit, news); err != nil {
 			if errors.Is(err, errWaited) {
 				return s.findRun(ctx, p.Tenant, id)
 			}

@@ -31,6 +31,10 @@ type Key struct {
 // says nothing of the key's bytes, and is stored beside what the key sealed.
 func (k Key) ID() string { return k.id }
 
+// Format writes "vault key ID" for every verb. (fmt does not ask a Secret in an
+// unexported field how to print itself.)
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "vault key "+k.id) }
+
 // NewKey returns the key with the given 32 bytes, which it owns from then on.
 func NewKey(b []byte) (Key, error) {
 	if len(b) != keyBytes {

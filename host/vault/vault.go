@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"opsconductor.dev/host/automation"
@@ -75,6 +76,9 @@ func New(key Key) (*Vault, error) {
 
 // KeyID names the vault's key.
 func (v *Vault) KeyID() string { return v.id }
+
+// Format writes "vault under key ID" for every verb.
+func (v *Vault) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "vault under key "+v.id) }
 
 // Seal encrypts m into c.Sealed and sets c.KeyID. The seal binds the tenant,
 // identifier, version, kind, scope and user name that c has now: change one of
