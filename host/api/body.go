@@ -1,0 +1,104 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+const (
+	mediaJSON = "application/json"
+	mediaYAML = "application/yaml"
+	mediaWasm = "application/wasm"
+)
+
+// payload is a request's body, read whole.
+type payload struct {
+	media string
+	raw   []byte
+}
+
+type payloadKey struct{}
+
+// payloadOf returns the body of the request that ctx belongs to.
+func payloadOf(ctx context.Context) payload {
+	p, _ := ctx.Value(payloadKey{}).(payload)
+	return p
+}
+
+// readBody reads the body that an operation takes, under its bound and a
+// deadline. An operation that takes none refuses one: nothing that was sent is
+// ignored.
+func (a *API) readBody(op *operation, w http.ResponseWriter, r *http.Request) (payload, error) {
+	if op.body == nil {
+		if r.ContentLength != 0 {
+			return payload{}, refuse(http.StatusBadRequest, &automation.Error{
+				Code: automation.CodeBadRequest, Message: "the operation takes no body", Suggestion: "send the request without one",
+			})
+		}
+		return payload{}, nil
+	}
+	media, err := mediaOf(r, op.body.media)
+	if err != nil {
+		return payload{}, err
+	}
+	limit := a.config.MaxBodyBytes
+	if media == mediaWasm {
+		limit = a.config.MaxPluginBytes
+	}
+	if r.ContentLength > limit {
+		return payload{}, tooLarge(limit)
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // a recorder in a test has no connection
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil {
+		return payload{}, bodyError(err, limit)
+	}
+	return payload{media: media, raw: raw}, nil
+}
+
+func bodyError(err error, limit int64) error {
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &over):
+		return tooLarge(limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, &automation.Error{
+			Code: automation.CodeTimeout, Message: "the body did not come in time", CanRetry: true,
+		})
+	}
+	return refuse(http.StatusBadRequest, &automation.Error{Code: automation.CodeBadRequest, Message: "the body broke off", CanRetry: true})
+}
+
+func tooLarge(limit int64) error {
+	return refuse(http.StatusRequestEntityTooLarge, automation.Errorf(automation.CodeLimit, "the body is larger than %d bytes", limit))
+}
+
+// mediaOf returns the request's media type if it is one of those allowed. UTF-8 is
+// the only charset, and a body that is compressed or otherwise encoded is refused:
+// there is one way to read a body.
+func mediaOf(r *http.Request, allowed []string) (string, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := params["charset"]
+	delete(params, "charset")
+	switch {
+	case err != nil, !slices.Contains(allowed, media), len(r.Header.Values("Content-Type")) != 1:
+	case len(params) != 0, charset != "" && !strings.EqualFold(charset, "utf-8"):
+	case r.Header.Get("Content-Encoding") != "":
+	default:
+		return media, nil
+	}
+	e := automation.Errorf(automation.CodeBadRequest, "the body's media type is not one that the operation takes")
+	e.Allowed = "Content-Type: " + strings.Join(allowed, " or ") + ", without Content-Encoding"
+	return "", refuse(http.StatusUnsupportedMediaType, e)
+}

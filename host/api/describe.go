@@ -1,0 +1,69 @@
+package api
+
+import (
+	"github.com/danielgtaylor/huma/v2"
+
+	"opsconductor.dev/host/automation"
+)
+
+// descriptionOf says what a property is, for the types of automation and service:
+// their rooms know nothing of OpenAPI, so they have no tags for it.
+func descriptionOf(schema, field string) string {
+	if text := descriptions()[schema+"."+field]; text != "" {
+		return text
+	}
+	return map[string]string{
+		"id":         "Identifier: a UUID of version 7, so that later ones sort after earlier ones.",
+		"tenant":     "The tenant that it belongs to.",
+		"created_at": "When it was created.",
+		"updated_at": "When it was last changed.",
+	}[field]
+}
+
+// enumOf lists the values of a property that is a state or another closed set.
+func enumOf(schema, field string) []any {
+	switch schema + "." + field {
+	case "Run.state", "Event.run_state", "End.state":
+		return anys(automation.RunStates())
+	case "Item.state", "Step.state", "Event.state":
+		return anys(automation.ItemStates())
+	case "Plugin.state":
+		return anys([]automation.PluginState{automation.PluginVetted, automation.PluginActive, automation.PluginDisabled})
+	case "Action.effect":
+		return anys([]automation.Effect{automation.EffectPure, automation.EffectIdempotent, automation.EffectOnce, automation.EffectGuarded})
+	case "Asset.protocol":
+		return anys([]automation.Protocol{automation.ProtocolSSH, automation.ProtocolWinRM, automation.ProtocolNone})
+	case "Credential.kind":
+		return anys([]automation.CredentialKind{automation.CredentialPassword, automation.CredentialSSHKey})
+	case "Token.role":
+		return anys([]automation.Role{automation.RoleAdmin, automation.RoleSubmitter})
+	case "Event.kind":
+		return []any{"run", "item"}
+	case "LogLine.level":
+		return []any{"debug", "info", "warn", "error"}
+	}
+	return nil
+}
+
+func anys[S ~string](values []S) []any {
+	out := make([]any, len(values))
+	for i, v := range values {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// dress adds to a schema's properties what their Go types can't say.
+func dress(name string, s *huma.Schema) {
+	for field, property := range s.Properties {
+		if property.Description == "" {
+			property.Description = descriptionOf(name, field)
+		}
+		if values := enumOf(name, field); values != nil {
+			property.Enum = values
+		}
+		if property.Type == huma.TypeArray {
+			property.Nullable = false
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"opsconductor.dev/host/service"
+)
+
+// ItemList is a page of a run's items, and the sequence number that it reflects.
+type ItemList struct {
+	Items      []service.Item `json:"items" nullable:"false" doc:"Items by step and index."`
+	NextCursor string         `json:"next_cursor,omitempty" doc:"Send it as cursor to get the next page; absent on the last page."`
+	Seq        int64          `json:"seq" doc:"The sequence number of the log that the page reflects: events after it are news."`
+}
+
+// StepList is a run's steps, and the sequence number that they reflect.
+type StepList struct {
+	Items []service.Step `json:"items" nullable:"false" doc:"All steps, in the plan's order."`
+	Seq   int64          `json:"seq" doc:"The sequence number of the log that the list reflects: events after it are news."`
+}
+
+// LogList is a page of what a run's attempts logged.
+type LogList struct {
+	Items      []service.AttemptLog `json:"items" nullable:"false" doc:"What attempts logged, by step, item and attempt."`
+	NextCursor string               `json:"next_cursor,omitempty" doc:"Send it as cursor to get the next page; absent on the last page."`
+}
+
+type itemsOut struct{ Body ItemList }
+
+type stepsOut struct{ Body StepList }
+
+type logsOut struct{ Body LogList }
+
+func addResults(a *API) {
+	const tag = "runs"
+	register(a, operation{
+		id: "list-steps", method: http.MethodGet, path: "/v1/runs/{run}/steps", tag: tag, access: anyToken,
+		summary: "List a run's steps with their state and the number of their items by state",
+	}, a.listSteps)
+	register(a, operation{
+		id: "list-items", method: http.MethodGet, path: "/v1/runs/{run}/items", tag: tag, access: anyToken,
+		summary: "List a run's items with their state and outcome",
+	}, a.listItems)
+	register(a, operation{
+		id: "list-logs", method: http.MethodGet, path: "/v1/runs/{run}/logs", tag: tag, access: anyToken,
+		summary: "Read what a run's attempts logged",
+	}, a.listLogs)
+}
+
+func (a *API) listSteps(ctx context.Context, in *RunRef) (*stepsOut, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	steps, seq, err := a.config.Service.Steps(ctx, Principal(ctx), id)
+	if steps == nil {
+		steps = []service.Step{}
+	}
+	return &stepsOut{Body: StepList{Items: steps, Seq: seq}}, err //nolint:wrapcheck // problemOf reads the service's error
+}
+
+func (a *API) listItems(ctx context.Context, in *struct {
+	RunRef
+	Paging
+	Step string `query:"step" maxLength:"128" doc:"Only items of the step with this id."`
+},
+) (*itemsOut, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.config.Service.Items(ctx, Principal(ctx), id, service.ItemQuery{Step: in.Step, After: in.Cursor, Limit: in.Limit})
+	if page.Items == nil {
+		page.Items = []service.Item{}
+	}
+	return &itemsOut{Body: ItemList{Items: page.Items, NextCursor: page.Next, Seq: page.Seq}}, err //nolint:wrapcheck // problemOf reads it
+}
+
+func (a *API) listLogs(ctx context.Context, in *struct {
+	RunRef
+	Paging
+	Step string `query:"step" maxLength:"128" doc:"Only attempts of the step with this id."`
+},
+) (*logsOut, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.config.Service.Logs(ctx, Principal(ctx), id, service.LogQuery{Step: in.Step, After: in.Cursor, Limit: in.Limit})
+	if page.Attempts == nil {
+		page.Attempts = []service.AttemptLog{}
+	}
+	return &logsOut{Body: LogList{Items: page.Attempts, NextCursor: page.Next}}, err //nolint:wrapcheck // problemOf reads it
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/service"
+)
+
+// Service is what the API stands on: service.Service has all of it.
+type Service interface {
+	Runs
+	Results
+	Plugins
+	Assets
+	Credentials
+	Tokens
+}
+
+var _ Service = (*service.Service)(nil)
+
+// Runs is the use cases of plans and runs.
+type Runs interface {
+	Plan(ctx context.Context, p automation.Principal, r service.PlanRequest) (service.PlanResult, error)
+	StoredPlan(ctx context.Context, p automation.Principal, hash automation.Digest) (service.PlanResult, error)
+	Submit(ctx context.Context, p automation.Principal, r service.SubmitRequest) (automation.Run, bool, error)
+	Run(ctx context.Context, p automation.Principal, id automation.RunID) (automation.Run, error)
+	ListRuns(ctx context.Context, p automation.Principal, state automation.RunState, page automation.Page) ([]automation.Run, error)
+	Wait(ctx context.Context, p automation.Principal, id automation.RunID, timeout time.Duration) (automation.Run, error)
+	Cancel(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+}
+
+// Results is what runs leave to read.
+type Results interface {
+	Steps(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Step, int64, error)
+	Items(ctx context.Context, p automation.Principal, id automation.RunID, q service.ItemQuery) (service.ItemPage, error)
+	Logs(ctx context.Context, p automation.Principal, id automation.RunID, q service.LogQuery) (service.LogPage, error)
+	Events(ctx context.Context, p automation.Principal, id automation.RunID, after service.Cursor, yield func(service.Event) error) error
+}
+
+// Plugins is the use cases of plugins.
+type Plugins interface {
+	UploadPlugin(ctx context.Context, p automation.Principal, wasm []byte, key string) (automation.Plugin, bool, error)
+	Plugins(ctx context.Context, p automation.Principal) ([]automation.Plugin, error)
+	Plugin(ctx context.Context, p automation.Principal, ref string) (automation.Plugin, error)
+	ActivatePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error)
+	DisablePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, version int64) (automation.Plugin, error)
+}
+
+// Assets is the use cases of the inventory.
+type Assets interface {
+	CreateAsset(ctx context.Context, p automation.Principal, r service.AssetRequest, key string) (automation.Asset, bool, error)
+	UpdateAsset(ctx context.Context, p automation.Principal, ref string, r service.AssetRequest, version int64) (automation.Asset, error)
+	DeleteAsset(ctx context.Context, p automation.Principal, ref string, version int64) error
+	Asset(ctx context.Context, p automation.Principal, ref string) (automation.Asset, error)
+	Assets(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Asset, error)
+}
+
+// Credentials is the use cases of credentials.
+type Credentials interface {
+	CreateCredential(ctx context.Context, p automation.Principal, r service.CredentialRequest, key string) (automation.Credential, bool, error)
+	UpdateCredential(ctx context.Context, p automation.Principal, ref string, r service.CredentialRequest, version int64) (automation.Credential, error)
+	DeleteCredential(ctx context.Context, p automation.Principal, ref string, version int64) error
+	Credential(ctx context.Context, p automation.Principal, ref string) (automation.Credential, error)
+	Credentials(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Credential, error)
+}
+
+// Tokens is the use cases of tokens and the audit log.
+type Tokens interface {
+	Authenticate(ctx context.Context, secret string) (automation.Principal, error)
+	CreateToken(ctx context.Context, p automation.Principal, r service.TokenRequest) (automation.Token, automation.Secret, error)
+	RevokeToken(ctx context.Context, p automation.Principal, id automation.TokenID) error
+	Tokens(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Token, error)
+	Audit(ctx context.Context, p automation.Principal, after int64, limit int) ([]automation.AuditEntry, error)
+}
