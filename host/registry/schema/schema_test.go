@@ -62,7 +62,7 @@ func TestValidate(t *testing.T) {
 			{Code: "invalid", Pointer: "/with/tags", Message: "more than 2 elements"},
 			{Code: "wrong_type", Pointer: "/with/tags/0", Message: "a value of type number", Allowed: "string"},
 		}},
-		"not JSON": {`{`, automation.Errors{{Code: "syntax", Pointer: "/with", Message: "not a JSON document"}}},
+		"not JSON":                              {`{`, automation.Errors{{Code: "syntax", Pointer: "/with", Message: "not a JSON document"}}},
 		"a number that cannot be computed with": {`{"path": "/", "limit": 1e999999999}`, automation.Errors{{Code: "limit", Pointer: "/with", Message: "a number of more than 400 digits"}}},
 	}
 	for name, tt := range tests {
