@@ -168,7 +168,9 @@ func (d decoder) decodeMap(b Raw, v reflect.Value, pointer string) error {
 		if err := d.decode(m.Value, value, pointer+"/"+token(m.Name)); err != nil {
 			return err
 		}
-		out.SetMapIndex(reflect.ValueOf(m.Name).Convert(v.Type().Key()), value)
+		key := reflect.New(v.Type().Key()).Elem() // not Convert, which links in 60 KB
+		key.SetString(m.Name)
+		out.SetMapIndex(key, value)
 	}
 	v.Set(out)
 	return nil
