@@ -114,7 +114,7 @@ func rooms() map[string]room {
 		"sdk/artifact":  {tests: []string{"sdk/..."}},
 		"sdk/gen":       {may: []string{"schemas"}, tests: []string{"sdk/...", "schemas"}},
 		"plugins/build": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"plugins/dist":  {}, // the built artifacts, embedded
+		"plugins":       {tests: t}, // embeds the built artifacts
 		"plugins/core":  {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/linux": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/net":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
