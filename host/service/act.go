@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
 )
 
 const (
@@ -120,4 +121,16 @@ func refused(checks ...*automation.Error) error {
 // isCode reports whether err has a code.
 func isCode(err error, code automation.Code) bool {
 	return err != nil && automation.CodeOf(err) == code
+}
+
+// nameTaken says which name is taken, where the store says only that one is.
+// A key that was used for another request stays what it is.
+func nameTaken(err error, noun string) error {
+	if !isCode(err, automation.CodeConflict) || errors.Is(err, store.ErrKeyReused) {
+		return fault(err)
+	}
+	return &automation.Error{
+		Code: automation.CodeConflict, Pointer: "/name", Message: fmt.Sprintf("there is %s of this name already", noun), Err: err,
+		Suggestion: "choose another name, or change the one that is there",
+	}
 }

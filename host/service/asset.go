@@ -42,7 +42,7 @@ func (s *Service) CreateAsset(ctx context.Context, p automation.Principal, r Ass
 	act.Request = digestJSON(r)
 	act.Detail = detail(map[string]any{"name": a.Name})
 	out, created, err := s.store.CreateAsset(ctx, a, act)
-	return out, created, fault(err)
+	return out, created, nameTaken(err, "an asset")
 }
 
 // UpdateAsset replaces what is known of an asset. version is the version that

@@ -54,7 +54,7 @@ func (s *Service) CreateCredential(ctx context.Context, p automation.Principal, 
 		return automation.Credential{}, false, fault(err)
 	}
 	out, created, err := s.store.CreateCredential(ctx, c, act)
-	return unsealed(out), created, fault(err)
+	return unsealed(out), created, nameTaken(err, "a credential")
 }
 
 // UpdateCredential replaces a credential's user name, scope and, when the

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
 )
 
 // MaxArtifact is how many bytes an uploaded plugin may have.
@@ -49,6 +51,13 @@ func (s *Service) storePlugin(ctx context.Context, p automation.Principal, m aut
 		Created: act.At, Updated: act.At, RowNumber: 1,
 	}
 	out, created, err := s.store.CreatePlugin(ctx, pl, wasm, act)
+	if isCode(err, automation.CodeConflict) && !errors.Is(err, store.ErrKeyReused) {
+		err = &automation.Error{
+			Code: automation.CodeConflict, Err: err,
+			Message:    fmt.Sprintf("%s@%s is there already, with another digest", m.Name, version),
+			Suggestion: "raise the version in the plugin's manifest, and build it again",
+		}
+	}
 	return out, created, fault(err)
 }
 

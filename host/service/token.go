@@ -62,7 +62,11 @@ func (s *Service) RevokeToken(ctx context.Context, p automation.Principal, id au
 	if _, err := automation.ParseID[automation.TokenID](string(id)); err != nil {
 		return fault(err)
 	}
-	return fault(s.store.RevokeToken(ctx, p.Tenant, id, s.act(p, opTokenRevoke, string(id), "")))
+	err := s.store.RevokeToken(ctx, p.Tenant, id, s.act(p, opTokenRevoke, string(id), ""))
+	if isCode(err, automation.CodeConflict) { // it was revoked before: a token that is there can refuse for nothing else
+		return nil
+	}
+	return fault(err)
 }
 
 // Tokens returns tokens without their secrets (Page.After is an identifier).
