@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/workflow"
@@ -12,6 +14,11 @@ func (s *Service) build(context.Context, automation.TenantID, PlanRequest) (*wor
 	return nil, nil, "", &automation.Error{Code: automation.CodeUnavailable, Message: "this build cannot plan yet"}
 }
 
-func decodePlan([]byte) (*workflow.Plan, error) {
-	return nil, &automation.Error{Code: automation.CodeUnavailable, Message: "this build cannot read plans yet"}
+// decodePlan reads a stored plan.
+func decodePlan(text []byte) (*workflow.Plan, error) {
+	var p workflow.Plan
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, fmt.Errorf("decode a stored plan: %w", err)
+	}
+	return &p, nil
 }
