@@ -1,0 +1,117 @@
+package ssh
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Command is what to run.
+type Command struct {
+	// Argv is the program and its arguments; no shell reads them. A script is
+	// run by an interpreter that reads it from Stdin (/bin/sh -s).
+	Argv []string
+	// Stdin is the program's standard input; it ends after these bytes.
+	Stdin []byte
+	// Env is added to the environment that the target gives.
+	Env map[string]string
+	// Timeout bounds the whole call; 0: ctx alone does.
+	Timeout time.Duration
+	// MaxOutput is how many bytes of stdout and of stderr each are kept; 0: 1 MiB.
+	MaxOutput int
+	// Redact takes secrets out of an output before it is cut to MaxOutput, and
+	// Slack is the length in bytes of the longest text that it looks for. nil:
+	// outputs are returned as they are.
+	Redact func([]byte) []byte
+	Slack  int
+	// Begin is called when connection and channel stand, right before the request
+	// to run the command leaves, with the command's Hash. When it fails nothing is
+	// sent and its error is returned. nil: nothing is called.
+	Begin func(ctx context.Context, hash string) error
+}
+
+// Result is how a command ended. Exactly one of ExitCode and Signal is set.
+type Result struct {
+	ExitCode *int   // nil when a signal ended it
+	Signal   string // without SIG: TERM, KILL
+	Stdout   Output
+	Stderr   Output
+	Duration time.Duration
+}
+
+// Output is what a command wrote to one stream.
+type Output struct {
+	Bytes     []byte // what is kept, from the beginning
+	Total     int64  // bytes that the command wrote
+	Truncated bool   // not all is kept
+}
+
+// defaultMaxOutput is what is kept of a stream when nobody says.
+const defaultMaxOutput = 1 << 20
+
+// inlineMax is how long a command may be to travel in the exec request. Longer
+// ones, those with an environment (which ps would show) and those with characters
+// that some login shells change even in quotes go through standard input.
+const inlineMax = 32 << 10
+
+// Hash returns the SHA-256, in hexadecimal, of the command's arguments, standard
+// input and environment.
+func (c Command) Hash() string {
+	h := sha256.New()
+	put := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
+	put(strconv.Itoa(len(c.Argv)))
+	for _, a := range c.Argv {
+		put(a)
+	}
+	put(string(c.Stdin))
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		put(name)
+		put(c.Env[name])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Validate returns all that is wrong with the command. Values are not in its errors.
+func (c Command) Validate() error {
+	var errs []error
+	switch {
+	case len(c.Argv) == 0 || c.Argv[0] == "":
+		errs = append(errs, errors.New("no program to run: the first argument is its name"))
+	case strings.HasPrefix(c.Argv[0], "-"):
+		errs = append(errs, errors.New("the program's name begins with a hyphen; give its path instead, like ./-x"))
+	}
+	for i, a := range c.Argv {
+		if strings.ContainsRune(a, 0) {
+			errs = append(errs, fmt.Errorf("argument %d has a NUL character, which no program can be given", i))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		errs = append(errs, checkEnv(name, c.Env[name])...)
+	}
+	if c.Timeout < 0 || c.MaxOutput < 0 {
+		errs = append(errs, errors.New("a timeout or an output limit is negative"))
+	}
+	return errors.Join(errs...)
+}
+
+func checkEnv(name, value string) []error {
+	var errs []error
+	switch {
+	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name):
+		errs = append(errs, fmt.Errorf("%.64q is not a name for an environment variable: letters, digits and _, no digit first", name))
+	case slices.Contains([]string{"_", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"}, name):
+		errs = append(errs, fmt.Errorf("environment variable %s belongs to the shell and cannot be set", name))
+	}
+	if strings.ContainsRune(value, 0) {
+		errs = append(errs, fmt.Errorf("the value of environment variable %.64q has a NUL character", name))
+	}
+	return errs
+}

@@ -1,0 +1,168 @@
+package ssh
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// conn is one authenticated connection.
+type conn struct {
+	pool   *Pool
+	group  *group
+	client *xssh.Client
+	wire   *wire
+	addr   netip.Addr
+	done   chan struct{} // closed when the connection has ended
+
+	// Under Pool.mu:
+	inFlight  int // sessions, and attempts to open one
+	served    bool
+	retired   bool // takes no new session
+	gone      bool // left the group
+	idleSince time.Time
+	place     *list.Element // in Pool.idle
+}
+
+// abort cuts the connection, which ends every wait on it.
+func (c *conn) abort() { _ = c.wire.Close() }
+
+// watch waits for the connection's end and takes it out of the pool.
+func (c *conn) watch() {
+	_ = c.client.Wait()
+	_ = c.client.Close()
+	close(c.done)
+	p := c.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.retired, c.gone = true, true
+	p.busy(c)
+	c.group.conns = slices.DeleteFunc(c.group.conns, func(other *conn) bool { return other == c })
+	c.group.wake()
+	p.forget(c.group)
+}
+
+// mind asks a silent connection for a sign of life and closes an idle one.
+func (c *conn) mind() {
+	o := c.pool.opt
+	tick := time.NewTicker(min(o.KeepAlive, max(o.IdleTimeout/2, time.Millisecond)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+		}
+		if c.pool.expired(c) {
+			c.abort()
+			continue
+		}
+		if c.wire.silent() < o.KeepAlive {
+			continue
+		}
+		late := time.AfterFunc(o.KeepAlive, c.abort)
+		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+		late.Stop()
+		if err != nil {
+			c.abort()
+		}
+	}
+}
+
+// busy takes a connection off the idle list. Under p.mu.
+func (p *Pool) busy(c *conn) {
+	if c.place != nil {
+		p.idle.Remove(c.place)
+		c.place = nil
+	}
+}
+
+// rest puts a connection on the idle list, and closes the longest idle when
+// there are too many. Under p.mu.
+func (p *Pool) rest(c *conn) {
+	c.idleSince = time.Now()
+	c.place = p.idle.PushBack(c)
+	if p.idle.Len() <= p.opt.MaxIdle {
+		return
+	}
+	if oldest, ok := p.idle.Front().Value.(*conn); ok {
+		p.busy(oldest)
+		oldest.retired = true
+		oldest.abort()
+	}
+}
+
+// expired reports whether a connection has been idle for too long, and retires it.
+func (p *Pool) expired(c *conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.place == nil || time.Since(c.idleSince) < p.opt.IdleTimeout {
+		return false
+	}
+	p.busy(c)
+	c.retired = true
+	return true
+}
+
+// channel is an opened session channel.
+type channel struct {
+	xssh.Channel
+	requests <-chan *xssh.Request
+}
+
+// errRefused marks a channel that the server did not open.
+var errRefused = errors.New("the server refused to open a session")
+
+// openChannel opens a session channel. The caller's slot is given back here when
+// that fails, also when the answer comes after ctx is done.
+func (c *conn) openChannel(ctx context.Context) (channel, error) {
+	type answer struct {
+		ch  channel
+		err error
+	}
+	answered := make(chan answer, 1)
+	c.pool.wg.Go(func() {
+		late := time.AfterFunc(c.pool.opt.OpenTimeout, c.abort)
+		defer late.Stop()
+		ch, reqs, err := c.client.OpenChannel("session", nil)
+		answered <- answer{channel{ch, reqs}, err}
+	})
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			err := c.openError(a.err)
+			c.pool.release(c)
+			return channel{}, err
+		}
+		return a.ch, nil
+	case <-ctx.Done():
+		c.pool.wg.Go(func() {
+			if a := <-answered; a.err == nil {
+				c.pool.wg.Go(func() { xssh.DiscardRequests(a.ch.requests) })
+				_ = a.ch.Close()
+			}
+			c.pool.release(c)
+		})
+		return channel{}, ctx.Err()
+	}
+}
+
+// openError tells a refusal, which the connection survives, from its end.
+func (c *conn) openError(err error) error {
+	var refusal *xssh.OpenChannelError
+	if !errors.As(err, &refusal) {
+		c.pool.retire(c)
+		return err
+	}
+	if c.pool.refused(c) {
+		return errRefused
+	}
+	return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "the server refuses every session: %s; check MaxSessions and what the account is allowed", refusal.Reason)
+}

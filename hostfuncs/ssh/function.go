@@ -1,0 +1,163 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// ExecRequest is the request of ssh_exec (schemas/hostfuncs/ssh_exec.json).
+type ExecRequest struct {
+	Target         string            `json:"target,omitempty"`
+	Credential     string            `json:"credential,omitempty"`
+	Argv           []string          `json:"argv,omitempty"`
+	Script         string            `json:"script,omitempty"`
+	Interpreter    []string          `json:"interpreter,omitempty"`
+	Args           []string          `json:"args,omitempty"`
+	Stdin          string            `json:"stdin,omitempty"`
+	StdinBase64    []byte            `json:"stdin_base64,omitempty"`
+	Env            map[string]string `json:"env,omitempty"`
+	TimeoutMS      int64             `json:"timeout_ms,omitempty"`
+	MaxOutputBytes int               `json:"max_output_bytes,omitempty"`
+}
+
+// ExecResult is the result of ssh_exec.
+type ExecResult struct {
+	Target          string `json:"target"`
+	ExitCode        *int   `json:"exit_code,omitempty"`
+	Signal          string `json:"signal,omitempty"`
+	Stdout          string `json:"stdout"`
+	StdoutBase64    []byte `json:"stdout_base64,omitempty"`
+	StdoutTruncated bool   `json:"stdout_truncated"`
+	StdoutBytes     int64  `json:"stdout_bytes"`
+	Stderr          string `json:"stderr"`
+	StderrBase64    []byte `json:"stderr_base64,omitempty"`
+	StderrTruncated bool   `json:"stderr_truncated"`
+	StderrBytes     int64  `json:"stderr_bytes"`
+	DurationMS      int64  `json:"duration_ms"`
+}
+
+// The bounds of ssh_exec's requests, as the schema has them.
+const (
+	maxTimeout = 24 * time.Hour
+	maxOutput  = 64 << 20
+	maxEnv     = 256
+	maxArgs    = 16384
+)
+
+// Functions returns the host functions that run on the pool.
+func Functions(p *Pool) []hostfuncs.Func {
+	return []hostfuncs.Func{
+		hostfuncs.New("ssh_exec", "Runs a program or a script on a target over SSH.", true, p.exec),
+	}
+}
+
+// exec is the host function ssh_exec.
+func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) (ExecResult, error) {
+	const name = "ssh_exec"
+	cmd, err := req.command(s.MaxOutput)
+	if err != nil {
+		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", name, err)
+	}
+	t, err := s.Broker.Target(ctx, s, name, req.Target)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	hostfuncs.Note(ctx, t.Name, "")
+	if t.Protocol != "" && t.Protocol != "ssh" {
+		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: target %s speaks %s, not ssh; set its protocol in the inventory", name, t.Name, t.Protocol)
+	}
+	cred, err := s.Broker.Credential(ctx, s, name, t, req.Credential)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	s.Opened(cred.Password, cred.PrivateKey, cred.Passphrase)
+	cmd.Redact, cmd.Slack = s.Redact, s.LongestSecret()
+	cmd.Begin = func(ctx context.Context, hash string) error {
+		hostfuncs.Note(ctx, t.Name, hash)
+		return s.Begin(ctx, hash)
+	}
+	res, err := p.Exec(ctx, Endpoint{
+		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys,
+		Credential: cred, Check: s.Check(name, t.Address),
+	}, cmd)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	return newExecResult(t.Name, res), nil
+}
+
+// command checks a request against the schema's bounds and returns the command.
+func (r ExecRequest) command(limit int) (Command, error) {
+	var errs []error
+	fault := func(bad bool, text string) {
+		if bad {
+			errs = append(errs, errors.New(text))
+		}
+	}
+	script, argv := r.Script != "", len(r.Argv) > 0
+	fault(script == argv, "give exactly one of argv and script")
+	fault(argv && (len(r.Args) > 0 || len(r.Interpreter) > 0), "args and interpreter belong to script; put all into argv")
+	fault(script && (r.Stdin != "" || len(r.StdinBase64) > 0), "a script has its standard input for itself; stdin belongs to argv")
+	fault(r.Stdin != "" && len(r.StdinBase64) > 0, "give one of stdin and stdin_base64")
+	fault(strings.ContainsRune(r.Script, 0), "the script has a NUL character")
+	fault(len(r.Argv) > maxArgs || len(r.Args) > maxArgs || len(r.Interpreter) > 64, "too many arguments: 16384 is the most, and 64 for interpreter")
+	fault(len(r.Env) > maxEnv, "too many environment variables: 256 is the most")
+	fault(len(r.Target) > 253 || len(r.Credential) > 253, "target or credential is longer than 253 characters")
+	fault(r.TimeoutMS < 0 || r.TimeoutMS > maxTimeout.Milliseconds(), "timeout_ms is not between 0 and 86400000")
+	fault(r.MaxOutputBytes < 0 || r.MaxOutputBytes > maxOutput, "max_output_bytes is not between 0 and 67108864")
+	c := Command{Argv: r.Argv, Stdin: []byte(r.Stdin), Env: r.Env, Timeout: time.Duration(r.TimeoutMS) * time.Millisecond}
+	if len(r.StdinBase64) > 0 {
+		c.Stdin = r.StdinBase64
+	}
+	if script {
+		c.Argv, c.Stdin = append(r.interpreter(), r.Args...), []byte(r.Script)
+	}
+	c.MaxOutput = outputCap(r.MaxOutputBytes, limit)
+	if err := errors.Join(errs...); err != nil {
+		return c, err
+	}
+	return c, c.Validate()
+}
+
+// interpreter returns a copy, which the caller may append to.
+func (r ExecRequest) interpreter() []string {
+	if len(r.Interpreter) == 0 {
+		return []string{"/bin/sh", "-s", "--"}
+	}
+	return append([]string(nil), r.Interpreter...)
+}
+
+// outputCap is the smaller of what is asked for and what the session allows,
+// where either is given.
+func outputCap(asked, allowed int) int {
+	if allowed <= 0 {
+		allowed = defaultMaxOutput
+	}
+	if asked <= 0 {
+		return allowed
+	}
+	return min(asked, allowed)
+}
+
+func newExecResult(target string, r Result) ExecResult {
+	out := ExecResult{
+		Target: target, ExitCode: r.ExitCode, Signal: r.Signal, DurationMS: r.Duration.Milliseconds(),
+		StdoutTruncated: r.Stdout.Truncated, StdoutBytes: r.Stdout.Total,
+		StderrTruncated: r.Stderr.Truncated, StderrBytes: r.Stderr.Total,
+	}
+	out.Stdout, out.StdoutBase64 = textOrBytes(r.Stdout.Bytes)
+	out.Stderr, out.StderrBase64 = textOrBytes(r.Stderr.Bytes)
+	return out
+}
+
+func textOrBytes(b []byte) (text string, raw []byte) {
+	if utf8.Valid(b) {
+		return string(b), nil
+	}
+	return "", b
+}

@@ -1,0 +1,262 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// errDropped marks an attempt that the server ended before its banner, as it does
+// when too many connections are unauthenticated: safe to try again.
+var errDropped = errors.New("the server closed the connection before its banner")
+
+// dropTries is how often a connection that is dropped before the banner is tried.
+const dropTries = 16
+
+// dial opens and authenticates a connection within Options.ConnectTimeout.
+func (p *Pool) dial(ctx context.Context, e Endpoint) (*xssh.Client, *wire, netip.Addr, error) {
+	pinned, err := parsePins(e)
+	if err != nil {
+		return nil, nil, netip.Addr{}, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.ConnectTimeout, fmt.Errorf("no connection within %s", p.opt.ConnectTimeout))
+	defer cancel()
+	addrs, err := p.resolve(ctx, e)
+	if err != nil {
+		return nil, nil, netip.Addr{}, err
+	}
+	g := p.gate(e)
+	defer p.leave(g)
+	for try := 1; ; try++ {
+		client, w, addr, err := p.attempt(ctx, e, g, addrs, pinned)
+		switch {
+		case err == nil:
+			return client, w, addr, nil
+		case !errors.Is(err, errDropped):
+			return nil, nil, netip.Addr{}, err
+		case try == dropTries || !pause(ctx, try):
+			return nil, nil, netip.Addr{}, hostfuncs.Errorf(hostfuncs.Throttled, hostfuncs.Before,
+				"%s closed %d connections before its banner: too many are being opened (MaxStartups), or it does not let this host in: %w", e.place(), try, err)
+		}
+	}
+}
+
+// pause waits before the next try, with full jitter; false: ctx is done.
+func pause(ctx context.Context, try int) bool {
+	t := time.NewTimer(rand.N(min(50*time.Millisecond<<try, time.Second))) //nolint:gosec // jitter, not a secret
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Pool) resolve(ctx context.Context, e Endpoint) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.ResolveTimeout, fmt.Errorf("no answer from the name servers within %s", p.opt.ResolveTimeout))
+	defer cancel()
+	addrs, err := p.opt.Dialer.Resolve(ctx, e.Host, e.Check)
+	var de *hostfuncs.DialError
+	if errors.As(err, &de) {
+		return nil, unreachable(ctx, e, "resolve the name of", de)
+	}
+	return addrs, err
+}
+
+// unreachable returns the error of a server that was not reached.
+func unreachable(ctx context.Context, e Endpoint, doing string, err *hostfuncs.DialError) *hostfuncs.Error {
+	if ctx.Err() != nil {
+		return hostfuncs.Ended(ctx, hostfuncs.Before, "%s %s", doing, e.place())
+	}
+	code := hostfuncs.Unreachable
+	if err.Kind == hostfuncs.TimedOut {
+		code = hostfuncs.Timeout
+	}
+	hint := map[hostfuncs.DialKind]string{
+		hostfuncs.Refused:  "nothing listens there; check that the SSH server runs, and the asset's port",
+		hostfuncs.TimedOut: "no answer; check the address, and firewalls on the way",
+		hostfuncs.NotFound: "the name does not exist; check the asset's address",
+	}[err.Kind]
+	if hint == "" {
+		hint = "check the asset's address, and the network on the way"
+	}
+	return hostfuncs.Errorf(code, hostfuncs.Before, "%s %s: %w: %s", doing, e.place(), err, hint)
+}
+
+// attempt dials once, under the gate.
+func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, pinned pins) (*xssh.Client, *wire, netip.Addr, error) {
+	if err := g.enter(ctx); err != nil {
+		return nil, nil, netip.Addr{}, hostfuncs.Ended(ctx, hostfuncs.Before, "waiting to connect to %s, to which as many connections are being opened as it bears", e.place())
+	}
+	w, addr, err := p.connect(ctx, e, addrs)
+	if err != nil {
+		g.exit(false)
+		return nil, nil, netip.Addr{}, err
+	}
+	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, pins: pinned}}
+	client, err := h.run(ctx)
+	g.exit(errors.Is(err, errDropped))
+	if err == nil {
+		return client, w, addr.Addr(), nil
+	}
+	_ = w.Close()
+	var neg *xssh.AlgorithmNegotiationError
+	if errors.As(err, &neg) && strings.Contains(neg.What, "host key") && len(pinned) > 0 {
+		err = p.scan(ctx, e, g, addrs, pinned, neg)
+	}
+	return nil, nil, netip.Addr{}, err
+}
+
+func (p *Pool) connect(ctx context.Context, e Endpoint, addrs []netip.Addr) (*wire, netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.DialTimeout, fmt.Errorf("no TCP connection within %s", p.opt.DialTimeout))
+	defer cancel()
+	conn, addr, err := p.opt.Dialer.Connect(ctx, "tcp", addrs, e.port())
+	if err != nil {
+		var de *hostfuncs.DialError
+		if errors.As(err, &de) {
+			return nil, addr, unreachable(ctx, e, "connect to", de)
+		}
+		return nil, addr, err
+	}
+	w := &wire{Conn: conn}
+	w.lastRead.Store(time.Now().UnixNano())
+	return w, addr, nil
+}
+
+// scan asks a server that has no key of a pinned type for the key that it has,
+// so that the error can show it. The handshake ends before authentication.
+func (p *Pool) scan(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, pinned pins, neg *xssh.AlgorithmNegotiationError) error {
+	without := hostfuncs.Errorf(hostfuncs.HostKeyMismatch, hostfuncs.Before,
+		"%s has no host key of a pinned type: pinned is %s, and it offers %s; no credential was sent. Compare with the machine's own keys and pin the right one", e.place(), pinned, strings.Join(neg.RequestedAlgorithms, ", "))
+	if g.enter(ctx) != nil {
+		return without
+	}
+	defer g.exit(false)
+	w, _, err := p.connect(ctx, e, addrs)
+	if err != nil {
+		return without
+	}
+	defer func() { _ = w.Close() }()
+	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, pins: pinned}, anyKey: true}
+	if _, err := h.run(ctx); h.check.failed() != nil {
+		return err
+	}
+	return without
+}
+
+// handshake is banner, key exchange and authentication on one connection.
+type handshake struct {
+	pool     *Pool
+	endpoint Endpoint
+	wire     *wire
+	check    *hostKeyCheck
+	auth     *auth
+	anyKey   bool // take any type of host key, to see it
+}
+
+func (h *handshake) run(ctx context.Context) (*xssh.Client, error) {
+	cfg := &xssh.ClientConfig{
+		User:            h.endpoint.Credential.Username,
+		ClientVersion:   "SSH-2.0-OpsConductor",
+		HostKeyCallback: h.check.callback,
+	}
+	if !h.anyKey {
+		cfg.HostKeyAlgorithms = h.check.pins.algorithms()
+	}
+	if len(h.check.pins) > 0 && !h.anyKey {
+		a, err := newAuth(h.endpoint)
+		if err != nil {
+			return nil, err
+		}
+		h.auth, cfg.Auth, cfg.AuthCallback = a, a.methods, a.observe
+	}
+	if err := h.wire.SetDeadline(time.Now().Add(h.pool.opt.HandshakeTimeout)); err != nil {
+		return nil, h.explain(ctx, err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = h.wire.Close() })
+	defer stop()
+	conn, chans, reqs, err := xssh.NewClientConn(h.wire, hostfuncs.HostPort(h.endpoint.Host, h.endpoint.port()), cfg)
+	if err != nil {
+		return nil, h.explain(ctx, err)
+	}
+	client := xssh.NewClient(conn, chans, reqs)
+	if !stop() {
+		_ = client.Close()
+		return nil, h.explain(ctx, ctx.Err())
+	}
+	if err := h.wire.SetDeadline(time.Time{}); err != nil {
+		_ = client.Close()
+		return nil, h.explain(ctx, err)
+	}
+	return client, nil
+}
+
+// phase names how far the handshake came.
+func (h *handshake) phase() string {
+	switch {
+	case !h.wire.banner():
+		return "waiting for the banner"
+	case !h.check.ok():
+		return "exchanging keys"
+	default:
+		return "authenticating"
+	}
+}
+
+// explain returns the error of a handshake that did not end well.
+func (h *handshake) explain(ctx context.Context, err error) error {
+	var neg *xssh.AlgorithmNegotiationError
+	var known *hostfuncs.Error
+	kind := hostfuncs.Classify(err, "")
+	gone := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || kind == hostfuncs.Reset
+	place := h.endpoint.place()
+	switch {
+	case h.check.failed() != nil:
+		return h.check.failed()
+	case errors.As(err, &known):
+		return known
+	case ctx.Err() != nil:
+		return hostfuncs.Ended(ctx, hostfuncs.Before, "connect to %s, %s", place, h.phase())
+	case kind == hostfuncs.TimedOut:
+		return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before, "connect to %s: it accepted the connection and then fell silent, %s for %s: %w", place, h.phase(), h.pool.opt.HandshakeTimeout, err)
+	case gone && !h.wire.banner():
+		return fmt.Errorf("%w%s", errDropped, h.said())
+	case errors.As(err, &neg):
+		return h.mismatch(neg)
+	case gone || errors.Is(err, net.ErrClosed):
+		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "connect to %s: it closed the connection while %s: %w", place, h.phase(), err)
+	case h.check.ok() && h.auth != nil:
+		return h.auth.failed(h.endpoint, err)
+	default:
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "connect to %s: it does not speak SSH 2 as RFC 4253 has it, %s%s: %w; check the port", place, h.phase(), h.said(), err)
+	}
+}
+
+func (h *handshake) mismatch(neg *xssh.AlgorithmNegotiationError) error {
+	e := hostfuncs.Errorf(hostfuncs.AlgorithmMismatch, hostfuncs.Before,
+		"%s and this host have no algorithm for %s in common: it offers %s; this host takes %s. Enable one of these on the server",
+		h.endpoint.place(), neg.What, strings.Join(neg.RequestedAlgorithms, ", "), strings.Join(neg.SupportedAlgorithms, ", "))
+	e.Err = neg
+	return e
+}
+
+// said quotes the beginning of what a peer sent in place of a banner.
+func (h *handshake) said() string {
+	head := h.wire.began()
+	if len(head) == 0 || h.wire.banner() {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(head), "\n")
+	return fmt.Sprintf(" (it said %.80q)", strings.TrimRight(line, "\r"))
+}

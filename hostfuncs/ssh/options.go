@@ -1,0 +1,65 @@
+package ssh
+
+import (
+	"time"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// Options are a Pool's settings; a zero field takes its default.
+type Options struct {
+	SessionsPerConn int // sessions in flight on one connection: 5
+	ConnsPerTarget  int // connections to one target with one credential: 32
+	DialsPerServer  int // unauthenticated connections to one server: 8
+	MaxIdle         int // idle connections kept in all; the longest idle go first: 512
+
+	ResolveTimeout   time.Duration // 5 s
+	DialTimeout      time.Duration // TCP: 10 s
+	HandshakeTimeout time.Duration // banner, key exchange and authentication of one try: 15 s
+	ConnectTimeout   time.Duration // all of the above, with tries and waits: 30 s
+	OpenTimeout      time.Duration // the answer to opening a channel: 10 s
+	StartTimeout     time.Duration // the answer to starting a command: 15 s
+	KeepAlive        time.Duration // silence after which a connection is asked for a sign of life, and has as long again to give it: 15 s
+	IdleTimeout      time.Duration // an unused connection is closed: 60 s
+	DrainGrace       time.Duration // for the rest of the output after the command has ended: 1 s
+	KillGrace        time.Duration // between TERM and KILL: 2 s
+
+	// Discard is how many bytes of a stream are read and thrown away beyond what
+	// is kept, before the command is killed: 64 MiB.
+	Discard int64
+	Dialer  hostfuncs.Dialer
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.ResolveTimeout, 5 * time.Second},
+		{&o.DialTimeout, 10 * time.Second},
+		{&o.HandshakeTimeout, 15 * time.Second},
+		{&o.ConnectTimeout, 30 * time.Second},
+		{&o.OpenTimeout, 10 * time.Second},
+		{&o.StartTimeout, 15 * time.Second},
+		{&o.KeepAlive, 15 * time.Second},
+		{&o.IdleTimeout, 60 * time.Second},
+		{&o.DrainGrace, time.Second},
+		{&o.KillGrace, 2 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&o.SessionsPerConn, 5}, {&o.ConnsPerTarget, 32}, {&o.DialsPerServer, 8}, {&o.MaxIdle, 512}} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Discard <= 0 {
+		o.Discard = 64 << 20
+	}
+	return o
+}

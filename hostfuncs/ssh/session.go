@@ -1,0 +1,247 @@
+package ssh
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// session is one command on one channel.
+type session struct {
+	pool     *Pool
+	group    *group
+	conn     *conn
+	ch       channel
+	endpoint Endpoint
+	cmd      Command
+	nonce    string
+	started  time.Time
+
+	out, err *capture
+	streams  sync.WaitGroup // the two pumps
+	drained  chan struct{}  // closed when both pumps have ended
+	exited   chan struct{}  // closed when exit is set
+	gone     chan struct{}  // closed when the server has closed the channel
+	announce chan struct{}  // closed when proc is set
+	flooded  chan struct{}  // closed when a stream is past what is discarded
+	reply    chan error     // of the exec request
+
+	exit exit
+	proc process
+
+	closing sync.Once
+}
+
+// exit is how the server says that the command ended (RFC 4254 section 6.10).
+type exit struct {
+	code   int
+	signal string
+}
+
+func newSession(p *Pool, g *group, c *conn, ch channel, e Endpoint, cmd Command) *session {
+	keep := cmd.MaxOutput
+	if keep == 0 {
+		keep = defaultMaxOutput
+	}
+	s := &session{
+		pool: p, group: g, conn: c, ch: ch, endpoint: e, cmd: cmd, nonce: newNonce(), started: time.Now(),
+		drained: make(chan struct{}), exited: make(chan struct{}), gone: make(chan struct{}),
+		announce: make(chan struct{}), flooded: make(chan struct{}), reply: make(chan error, 1),
+	}
+	flood := sync.OnceFunc(func() { close(s.flooded) })
+	stream := func() *capture {
+		return &capture{keep: keep, slack: cmd.Slack, floodAt: int64(keep) + p.opt.Discard, flood: flood}
+	}
+	s.out, s.err = stream(), stream()
+	p.wg.Go(s.listen)
+	return s
+}
+
+// listen reads the server's requests on the channel until it is closed.
+func (s *session) listen() {
+	defer close(s.gone)
+	var once sync.Once
+	end := func(e exit) { once.Do(func() { s.exit = e; close(s.exited) }) }
+	for req := range s.ch.requests {
+		switch req.Type {
+		case "exit-status":
+			var m struct{ Status uint32 }
+			if xssh.Unmarshal(req.Payload, &m) == nil {
+				end(exit{code: int(m.Status)})
+			}
+		case "exit-signal":
+			var m struct {
+				Signal     string
+				CoreDumped bool
+				Message    string
+				Language   string
+			}
+			if xssh.Unmarshal(req.Payload, &m) == nil {
+				end(exit{signal: m.Signal})
+			}
+		}
+		if req.WantReply {
+			_ = req.Reply(false, nil)
+		}
+	}
+}
+
+// run sends the command and waits for its end.
+func (s *session) run(ctx context.Context) (Result, error) {
+	s.send()
+	select {
+	case err := <-s.reply:
+		if err != nil {
+			return Result{}, err
+		}
+	case <-ctx.Done():
+		return Result{}, s.stop(ctx, nil)
+	}
+	select {
+	case <-s.exited:
+	case <-s.gone:
+		return s.vanished()
+	case <-s.flooded:
+		return Result{}, s.stop(ctx, s.tooMuch())
+	case <-ctx.Done():
+		select {
+		case <-s.exited: // it was faster
+		default:
+			return Result{}, s.stop(ctx, nil)
+		}
+	}
+	s.drain()
+	return s.result()
+}
+
+// send starts the pumps and sends the exec request and standard input. Where the
+// server does not answer, the connection is cut.
+func (s *session) send() {
+	w := wrap(s.cmd, s.nonce)
+	m := &marker{nonce: s.nonce, next: s.err, found: func(p process) { s.proc = p; close(s.announce) }}
+	s.streams.Add(2)
+	s.pool.wg.Go(func() { defer s.streams.Done(); pump(s.ch, s.out.write) })
+	s.pool.wg.Go(func() { defer s.streams.Done(); pump(s.ch.Stderr(), m.write); m.flush() })
+	s.pool.wg.Go(func() { s.streams.Wait(); close(s.drained) })
+	s.pool.wg.Go(func() {
+		late := time.AfterFunc(s.pool.opt.StartTimeout, s.conn.abort)
+		ok, err := s.ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{w.exec}))
+		late.Stop()
+		if err != nil || !ok {
+			s.reply <- s.notStarted(err)
+			return
+		}
+		s.reply <- nil
+		s.feed(w.stdin)
+		s.feed(s.cmd.Stdin)
+		_ = s.ch.CloseWrite()
+	})
+}
+
+// feed writes standard input. An error means that the command does not read it
+// or is gone, which its exit says better.
+func (s *session) feed(b []byte) {
+	if len(b) > 0 {
+		_, _ = s.ch.Write(b)
+	}
+}
+
+// notStarted is the error of an exec request without a good answer.
+func (s *session) notStarted(err error) error {
+	place := s.endpoint.place()
+	if err == nil {
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s; check what the account and the SSH server allow", place, s.endpoint.Credential.Username)
+	}
+	return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s did not answer the request to run the command, and the connection is closed: whether the command ran is not known: %w", place, err)
+}
+
+// drain waits a little for the rest of the output and for the server to close
+// the channel. A background process that holds the output open is not waited for.
+func (s *session) drain() {
+	t := time.NewTimer(s.pool.opt.DrainGrace)
+	defer t.Stop()
+	for _, wait := range []<-chan struct{}{s.drained, s.gone} {
+		select {
+		case <-wait:
+		case <-t.C:
+			return
+		}
+	}
+}
+
+// result reads what has been gathered.
+func (s *session) result() (Result, error) {
+	select {
+	case <-s.announce:
+	default:
+		return Result{}, s.notRun()
+	}
+	r := Result{Duration: time.Since(s.started), Signal: s.exit.signal}
+	if r.Signal == "" {
+		code := s.exit.code
+		r.ExitCode = &code
+	}
+	r.Stdout, r.Stderr = s.out.output(s.cmd.Redact), s.err.output(s.cmd.Redact)
+	return r, nil
+}
+
+// notRun is the error of a command that ended without the wrapper's line: it is
+// not our command that ran.
+func (s *session) notRun() error {
+	how := fmt.Sprintf("exit code %d", s.exit.code)
+	if s.exit.signal != "" {
+		how = "signal " + s.exit.signal
+	}
+	said := strings.TrimSpace(string(s.err.output(s.cmd.Redact).Bytes) + " " + string(s.out.output(s.cmd.Redact).Bytes))
+	return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After,
+		"%s did not run the command but something else (%s, %.200q): the account's login shell, a forced command, or no /bin/sh and dd there; check what the account is allowed to run", s.endpoint.place(), how, said)
+}
+
+// vanished is the end of a session whose channel closed. The exit may have come
+// just before that.
+func (s *session) vanished() (Result, error) {
+	select {
+	case <-s.exited:
+		s.drain()
+		return s.result()
+	default:
+	}
+	return Result{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After,
+		"%s: the connection was lost %s after the command was sent, before it had ended: whether it goes on there is not known", s.endpoint.place(), seconds(time.Since(s.started)))
+}
+
+func (s *session) tooMuch() *hostfuncs.Error {
+	return hostfuncs.Errorf(hostfuncs.OutputLimit, hostfuncs.After,
+		"%s: the command wrote more than %d bytes to one stream (max_output_bytes and %d more), so it was stopped; let it write less, or to a file", s.endpoint.place(), s.out.floodAt, s.pool.opt.Discard)
+}
+
+// close closes the channel and gives the slot back once the server has closed it
+// too.
+func (s *session) close() {
+	s.closing.Do(func() { s.pool.hangUp(s.conn, s.ch, s.gone) })
+}
+
+// hangUp closes a channel and gives its slot back once gone is closed. A server
+// that does not close it in time gets no further session on this connection.
+func (p *Pool) hangUp(c *conn, ch channel, gone <-chan struct{}) {
+	select {
+	case <-gone:
+		p.release(c)
+		return
+	default:
+	}
+	giveBack := sync.OnceFunc(func() { p.release(c) })
+	p.wg.Go(func() {
+		late := time.AfterFunc(p.opt.OpenTimeout, func() { p.retire(c); giveBack() })
+		_ = ch.Close()
+		<-gone
+		late.Stop()
+		giveBack()
+	})
+}

@@ -1,0 +1,98 @@
+package ssh_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh"
+	"opsconductor.dev/hostfuncs/ssh/sshtest"
+)
+
+type secret []byte
+
+func (s secret) Reveal() []byte { return s }
+
+// server starts a real sshd that ends with the test.
+func server(t *testing.T, c sshtest.Config) *sshtest.Server {
+	t.Helper()
+	c.Dir = t.TempDir()
+	s, err := sshtest.Start(context.WithoutCancel(t.Context()), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Stop() })
+	return s
+}
+
+// pool returns a pool that is closed with the test.
+func pool(t *testing.T, o ssh.Options) *ssh.Pool {
+	t.Helper()
+	p := ssh.NewPool(o)
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+func endpoint(s *sshtest.Server) ssh.Endpoint {
+	return ssh.Endpoint{
+		Tenant: "default", Name: "web1", Host: s.Host, Port: s.Port, HostKeys: s.HostKeys, Check: allow,
+		Credential: hostfuncs.Credential{Name: "key", Version: 1, Kind: "ssh_key", Username: s.User, PrivateKey: secret(s.ClientKey)},
+	}
+}
+
+func allow(context.Context, netip.Addr) error { return nil }
+
+// run runs a command that must not fail as a call.
+func run(t *testing.T, p *ssh.Pool, e ssh.Endpoint, c ssh.Command) ssh.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	res, err := p.Exec(ctx, e, c)
+	if err != nil {
+		t.Fatalf("Exec(%.80q): %v", c.Argv, err)
+	}
+	return res
+}
+
+func code(r ssh.Result) int {
+	if r.ExitCode == nil {
+		return -1
+	}
+	return *r.ExitCode
+}
+
+// wantError checks an error's code and phase and that its message has some words.
+func wantError(t *testing.T, err error, code hostfuncs.Code, phase hostfuncs.Phase, words ...string) {
+	t.Helper()
+	var e *hostfuncs.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %v (%T), want code %s", err, err, code)
+	}
+	if e.Code != code || e.Phase != phase {
+		t.Errorf("code %s phase %s, want %s %s: %s", e.Code, e.Phase, code, phase, e.Message)
+	}
+	for _, w := range words {
+		if !strings.Contains(e.Message, w) {
+			t.Errorf("message %q does not have %q", e.Message, w)
+		}
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("20 s, and still not: %s", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package ssh
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// wire is a connection that remembers how it began and when it last gave
+// something.
+type wire struct {
+	net.Conn
+	lastRead atomic.Int64
+
+	mu   sync.Mutex
+	head []byte // the first bytes
+}
+
+const headMax = 1024
+
+// Read reads and remembers.
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if n > 0 {
+		w.lastRead.Store(time.Now().UnixNano())
+		w.mu.Lock()
+		if room := headMax - len(w.head); room > 0 {
+			w.head = append(w.head, b[:min(room, n)]...)
+		}
+		w.mu.Unlock()
+	}
+	return n, err
+}
+
+// banner reports whether the server's version line has begun to arrive.
+func (w *wire) banner() bool {
+	head := w.began()
+	return bytes.HasPrefix(head, []byte("SSH-")) || bytes.Contains(head, []byte("\nSSH-"))
+}
+
+// began returns a copy of the first bytes that were read.
+func (w *wire) began() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return bytes.Clone(w.head)
+}
+
+// silent returns for how long nothing has been read.
+func (w *wire) silent() time.Duration {
+	return time.Since(time.Unix(0, w.lastRead.Load()))
+}

@@ -1,0 +1,82 @@
+package ssh
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The shell texts here have no newline, backslash, single quote or exclamation
+// mark, so that every login shell (csh and fish too) passes them on unchanged
+// inside single quotes, and use only what POSIX gives a shell without a terminal.
+
+// announce writes NONCE PID PGRP REST to standard error without starting a
+// process. Without /proc PGRP and REST are empty.
+const announce = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; echo %s $$ $_oc5 $_oc6 >&2; `
+
+// become turns the shell into the command. OpenSSH has made it a group leader
+// already; for a server that has not, setsid does it within the same process.
+const become = `[ "${_oc5:-$$}" = $$ ] || { command -v setsid >/dev/null 2>&1 && exec setsid "$@"; }; exec "$@"`
+
+// fetch reads a command of a known length from standard input, byte by byte so
+// that what follows is left for the command, and runs it. The text is one
+// compound command: a part of it does not run.
+const fetch = `_oc0=$(dd ibs=1 obs=65536 count=%d 2>/dev/null) || exit 125; eval "$_oc0"`
+
+// wrapped is a command ready to be sent.
+type wrapped struct {
+	exec  string // the exec request's command
+	stdin []byte // what goes before the command's own standard input
+}
+
+// wrap returns the text that runs a valid command under the nonce.
+func wrap(c Command, nonce string) wrapped {
+	boot := fmt.Sprintf(announce, nonce)
+	if args := Join(c.Argv); len(c.Env) == 0 && len(args) <= inlineMax && !strings.ContainsAny(args, "\n\\!") {
+		return wrapped{exec: "exec /bin/sh -c " + Quote(boot+become) + " sh " + args}
+	}
+	var b strings.Builder
+	b.WriteString("{ set -- " + Join(c.Argv) + "\n" + boot)
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		b.WriteString("\nexport " + name + "=" + Quote(c.Env[name]))
+	}
+	b.WriteString("\n" + become + "\n}")
+	text := b.String()
+	return wrapped{exec: "exec /bin/sh -c " + Quote(fmt.Sprintf(fetch, len(text))) + " sh", stdin: []byte(text)}
+}
+
+// killText ends a process group (or, with "one", a single process) and says on
+// standard output, after the nonce, whether it is gone. Its arguments: nonce,
+// process id, start time in ticks ("-": not known), "group" or "one", twentieths
+// of a second between TERM and KILL.
+//
+// alive asks /proc where it shows all processes: there a zombie counts as gone,
+// and a process of another user (sudo) as alive, which kill could not tell. A
+// process id that was given to another process since is known by its start time.
+const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; t=-$p; [ $m = group ] || t=$p; ` +
+	`same() { [ $b = - ] && return 0; { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 0; set -- ${l##*) }; [ "${20}" = $b ]; }; ` +
+	`alive() { ` +
+	`if { IFS= read -r l </proc/1/stat; } 2>/dev/null; then ` +
+	`if [ $m = one ]; then { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 1; set -- ${l##*) }; case $1 in Z|X) return 1;; esac; return 0; fi; ` +
+	`for f in /proc/[0-9]*/stat; do { IFS= read -r l <$f; } 2>/dev/null || continue; set -- ${l##*) }; ` +
+	`case "$3 $1" in "$p Z"|"$p X") ;; "$p "*) return 0;; esac; done; return 1; fi; ` +
+	`l=$(LC_ALL=C; export LC_ALL; kill -s 0 -- $t 2>&1) && return 0; case $l in *"o such process"*) return 1;; esac; return 0; }; ` +
+	`end() { echo $n $1; exit 0; }; ` +
+	`await() { i=0; while [ $i -lt $1 ]; do alive || end dead; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); done; }; ` +
+	`same || end dead; alive || end dead; ` +
+	`kill -s TERM -- $t; kill -s CONT -- $t; await $g; ` +
+	`kill -s KILL -- $t; await 20; end alive`
+
+// killCommand returns the exec request's command that stops a process.
+func killCommand(nonce string, p process, grace int) string {
+	mode := "group"
+	if !p.leader() {
+		mode = "one"
+	}
+	start := p.start
+	if start == "" {
+		start = "-"
+	}
+	return "exec /bin/sh -c " + Quote(killText) + fmt.Sprintf(" sh %s %d %s %s %d", nonce, p.pid, start, mode, grace)
+}
