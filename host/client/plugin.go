@@ -1,0 +1,51 @@
+package client
+
+import (
+	"context"
+	"net/http"
+)
+
+// Plugins returns every plugin version: the catalog.
+func (c *Client) Plugins(ctx context.Context) ([]Plugin, error) {
+	var out List[Plugin]
+	err := c.send(ctx, get("v1", "plugins"), &out)
+	return out.Items, err
+}
+
+// Plugin returns the plugin version that ref names: a digest, or NAME@VERSION.
+func (c *Client) Plugin(ctx context.Context, ref string) (Plugin, error) {
+	var out Plugin
+	err := c.send(ctx, get("v1", "plugins", segment(ref)), &out)
+	return out, err
+}
+
+// UploadPlugin uploads a .wasm file. The server checks and stores it; nothing can
+// use it before it is activated. The same file again gives the stored plugin.
+func (c *Client) UploadPlugin(ctx context.Context, wasm []byte) (Plugin, error) {
+	r := post("", "v1", "plugins")
+	r.body, r.media = wasm, "application/wasm"
+	var out Plugin
+	err := c.send(ctx, r, &out)
+	return out, err
+}
+
+// ActivatePlugin lets plans use a plugin version, with exactly these grants.
+// version is the record's that the change is made from; 0: whatever it is now.
+func (c *Client) ActivatePlugin(ctx context.Context, digest Digest, grants []Grant, version int64) (Plugin, error) {
+	if grants == nil {
+		grants = []Grant{}
+	}
+	body := struct {
+		Grants []Grant `json:"grants"`
+	}{grants}
+	var out Plugin
+	err := c.send(ctx, match(http.MethodPost, version, "v1", "plugins", segment(string(digest)), "activate").json(body), &out)
+	return out, err
+}
+
+// DisablePlugin takes a plugin version out of use; version is as for ActivatePlugin.
+func (c *Client) DisablePlugin(ctx context.Context, digest Digest, version int64) (Plugin, error) {
+	var out Plugin
+	err := c.send(ctx, match(http.MethodPost, version, "v1", "plugins", segment(string(digest)), "disable"), &out)
+	return out, err
+}
