@@ -1,0 +1,67 @@
+package runner
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"opsconductor.dev/host/automation"
+)
+
+// lineCost is what a line counts beside its text, so that empty lines end too.
+const lineCost = 32
+
+// logbook keeps what an attempt logs, up to a number of bytes.
+type logbook struct {
+	mu      sync.Mutex
+	now     func() time.Time
+	left    int
+	bytes   int
+	dropped int
+	closed  bool
+	lines   []automation.LogLine
+}
+
+func newLogbook(limit int, now func() time.Time) *logbook { return &logbook{now: now, left: limit} }
+
+// add keeps a line, cut to what fits; text that a store or terminal could not
+// take is replaced.
+func (l *logbook) add(level, message string) {
+	switch level {
+	case "debug", "info", "warn", "error":
+	default:
+		level = "info"
+	}
+	message = strings.ReplaceAll(strings.ToValidUTF8(message, "\uFFFD"), "\x00", "\uFFFD")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if l.left < lineCost {
+		l.dropped++
+		return
+	}
+	if room := l.left - lineCost; len(message) > room {
+		message = strings.ToValidUTF8(message[:room], "") + "… (cut)"
+		l.left = lineCost
+	}
+	l.left -= lineCost + min(len(message), l.left-lineCost)
+	l.bytes += len(message)
+	l.lines = append(l.lines, automation.LogLine{At: l.now(), Level: level, Message: message})
+}
+
+// close returns the lines and how many bytes they have; nothing is added after.
+func (l *logbook) close(limit int) ([]automation.LogLine, int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.dropped > 0 {
+		l.lines = append(l.lines, automation.LogLine{
+			At: l.now(), Level: "warn",
+			Message: fmt.Sprintf("%d more lines were dropped: an attempt may log %d bytes (the host's setting limits.log_bytes)", l.dropped, limit),
+		})
+	}
+	return l.lines, l.bytes
+}
