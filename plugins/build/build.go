@@ -69,7 +69,11 @@ func one(ctx context.Context, folder, file string) error {
 	if err := agree(wasm, manifest); err != nil {
 		return err
 	}
-	b, err := artifact.Embed(wasm, manifest)
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, manifest); err != nil {
+		return fmt.Errorf("plugin.json: %w", err)
+	}
+	b, err := artifact.Embed(wasm, compact.Bytes())
 	if err != nil {
 		return err
 	}
