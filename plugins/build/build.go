@@ -66,7 +66,7 @@ func one(ctx context.Context, folder, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := agree(wasm, manifest); err != nil {
+	if err := Agree(wasm, manifest); err != nil {
 		return err
 	}
 	var compact bytes.Buffer
@@ -118,9 +118,9 @@ func compile(ctx context.Context, folder string) ([]byte, error) {
 	return os.ReadFile(file)
 }
 
-// agree holds a module to its manifest: the actions are exported, and the host
+// Agree holds a module to its manifest: the actions are exported, and the host
 // functions listed are exactly those that it calls.
-func agree(wasm, manifest []byte) error {
+func Agree(wasm, manifest []byte) error {
 	var m struct {
 		HostFunctions []struct {
 			Name string `json:"name"`
