@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/registry/schema"
 )
 
 // Plan is a workflow resolved against the catalog and the inventory: exact
@@ -17,13 +18,27 @@ type Plan struct {
 	Targets  []automation.Target `json:"targets"`
 	// Timeout bounds the whole run from its acceptance; 0: the deployment's limit.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
+	// Expressions is set when a step has any.
+	Expressions *PlanExpressions `json:"expressions,omitempty"`
 	// Steps are in topological order: a step needs only steps before it.
 	Steps []PlanStep `json:"steps"`
+}
+
+// PlanExpressions is what the expressions of a plan were checked against: the
+// plan is evaluated by the types and the bounds that it was accepted with.
+type PlanExpressions struct {
+	Inputs *schema.Type `json:"inputs"`
+	// Cost bounds an expression, in CEL's units; Iterations and Targets the elements
+	// that an expression in for_each may give.
+	Cost       uint64 `json:"cost"`
+	Iterations int    `json:"iterations"`
+	Targets    int    `json:"targets"`
 }
 
 // PlanStep is a step within a plan.
 type PlanStep struct {
 	ID            string            `json:"id"`
+	Name          string            `json:"name,omitempty"`
 	Plugin        string            `json:"plugin"`
 	Version       string            `json:"version"`
 	Action        string            `json:"action"`
@@ -36,11 +51,16 @@ type PlanStep struct {
 	Needs []int `json:"needs,omitempty"`
 	// If is a CEL expression; "": always.
 	If string `json:"if,omitempty"`
-	// With is the step's inputs, expressions still in it; Constant when there are none.
+	// With is the step's inputs, filled in as far as the workflow's inputs go.
+	// Dynamic are the JSON Pointers, within With, of the texts that still hold
+	// expressions: those texts and no others are evaluated. Constant: there are none.
 	With     json.RawMessage `json:"with"`
+	Dynamic  []string        `json:"dynamic,omitempty"`
 	Constant bool            `json:"constant,omitempty"`
-	ForEach  *PlanForEach    `json:"for_each,omitempty"`
-	Retry    Retry           `json:"retry"`
+	// Outputs is the type of the step's outputs, where an expression may read them.
+	Outputs *schema.Type `json:"outputs,omitempty"`
+	ForEach *PlanForEach `json:"for_each,omitempty"`
+	Retry   Retry        `json:"retry"`
 	// Timeout of an attempt.
 	Timeout time.Duration `json:"timeout_ns"`
 }
@@ -51,6 +71,9 @@ type PlanForEach struct {
 	Targets    bool              `json:"targets,omitempty"`
 	List       []json.RawMessage `json:"list,omitempty"`
 	Expression string            `json:"expression,omitempty"`
+	// Assets: the expression's elements are assets or items that have one, which
+	// becomes the item's target.
+	Assets bool `json:"assets,omitempty"`
 	// MaxParallel items run at the same time; 0: no limit of the step's own.
 	MaxParallel int `json:"max_parallel,omitempty"`
 }

@@ -2,76 +2,401 @@ package workflow
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/registry/schema"
+	"opsconductor.dev/host/workflow/expr"
 )
 
-// Program is a plan made ready for evaluation. It is immutable and safe for
-// concurrent use.
+// Program is a plan made ready for evaluation: expressions compiled, constants
+// as bytes. It is immutable and safe for concurrent use.
 type Program struct {
-	plan *Plan
+	plan   *Plan
+	inputs expr.Value
+	ids    []string       // of the steps, sorted
+	index  map[string]int // of the steps by id
+	steps  []programStep
+	// targets are the plan's by asset id, for loops over assets.
+	targets map[automation.AssetID]*automation.Target
 }
 
-// Compile makes a plan's expressions ready for evaluation.
-func Compile(p *Plan) (*Program, error) { return &Program{plan: p}, nil }
+type programStep struct {
+	condition *expr.Program // nil: always
+	loop      *expr.Program // for_each over an expression
+	elements  []Element     // of a fan-out that is known
+	with      []segment     // nil when constant
+	elem      *schema.Type  // of `item`
+}
 
-// Plan returns the plan itself, not a copy.
-func (p *Program) Plan() *Plan { return p.plan }
+// segment is a stretch of a step's inputs: bytes as they are, or a text to fill in.
+type segment struct {
+	raw      []byte
+	parts    []expr.Part
+	programs []*expr.Program
+}
 
-// Condition evaluates a step's `if`.
-func (p *Program) Condition(step int, _ *Scope) (bool, error) {
-	if p.plan.Steps[step].If != "" {
-		return false, notYet(p.plan.Steps[step].ID)
+// Compile makes a plan's expressions ready for evaluation. The error is an
+// *automation.Error, code invalid for a plan that Build has not made.
+func Compile(p *Plan) (*Program, error) {
+	c := &compiler{p: &Program{plan: p, steps: make([]programStep, len(p.Steps))}}
+	for i := range p.Steps {
+		c.p.steps[i].elements = c.p.fixed(i)
 	}
-	return true, nil
+	if p.Expressions == nil {
+		for i := range p.Steps {
+			if s := &p.Steps[i]; !s.Constant && len(s.Dynamic) > 0 || s.If != "" || s.ForEach != nil && s.ForEach.Expression != "" {
+				return nil, automation.Errorf(automation.CodeInvalid, "step %s of the plan has an expression without its types", s.ID)
+			}
+		}
+		return c.p, nil
+	}
+	if err := c.compile(); err != nil {
+		return nil, err
+	}
+	return c.p, nil
 }
 
-// Elements returns a step's fan-out: one empty element without for_each.
-func (p *Program) Elements(step int, _ *Scope) ([]Element, error) {
+// fixed returns the fan-out of a step where the plan has it.
+func (p *Program) fixed(step int) []Element {
 	f := p.plan.Steps[step].ForEach
 	switch {
 	case f == nil:
-		return []Element{{}}, nil
+		return []Element{{}}
 	case f.Targets:
 		out := make([]Element, len(p.plan.Targets))
 		for i := range out {
 			out[i] = Element{Index: i, Target: &p.plan.Targets[i]}
 		}
-		return out, nil
+		return out
 	case f.Expression != "":
-		return nil, notYet(p.plan.Steps[step].ID)
+		return nil
 	}
 	out := make([]Element, len(f.List))
 	for i := range out {
 		out[i] = Element{Index: i, Value: f.List[i]}
 	}
+	return out
+}
+
+// Plan returns the plan itself, not a copy.
+func (p *Program) Plan() *Plan { return p.plan }
+
+// Condition evaluates a step's `if`; true without one. The error is an
+// *automation.Error with code expression or limit that names the step.
+func (p *Program) Condition(step int, s *Scope) (bool, error) {
+	c := p.steps[step].condition
+	if c == nil {
+		return true, nil
+	}
+	ok, err := c.True(&vars{p: p, scope: s, step: step})
+	if err != nil {
+		return false, p.fault(step, "if", err)
+	}
+	return ok, nil
+}
+
+// Elements returns a step's fan-out: one empty element without for_each. The
+// slice is not changed by the caller. The error is an *automation.Error with code
+// expression or limit that names the step.
+func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
+	loop := p.steps[step].loop
+	if loop == nil {
+		return p.steps[step].elements, nil
+	}
+	v, err := loop.Eval(&vars{p: p, scope: s, step: step})
+	if err != nil {
+		return nil, p.fault(step, "for_each", err)
+	}
+	values, ok := v.Elements()
+	if !ok {
+		return nil, p.fault(step, "for_each", &automation.Error{Code: automation.CodeExpression, Message: "it gives no list", Allowed: "array"})
+	}
+	most := p.plan.Expressions.Iterations
+	assets := p.plan.Steps[step].ForEach.Assets
+	if assets {
+		most = p.plan.Expressions.Targets
+	}
+	if len(values) > most {
+		return nil, p.fault(step, "for_each", limitError(fmt.Sprintf("a list of %d elements", len(values)), most, "split the list"))
+	}
+	out := make([]Element, len(values))
+	for i, v := range values {
+		if out[i], err = p.element(v, assets); err != nil {
+			return nil, p.fault(step, "for_each", err)
+		}
+		out[i].Index = i
+	}
 	return out, nil
 }
 
-// Input returns the `with` of an item, filled in; the plan's own bytes when it is
-// constant.
-func (p *Program) Input(step int, _ *Scope, _ Element) (json.RawMessage, error) {
-	if !p.plan.Steps[step].Constant {
-		return nil, notYet(p.plan.Steps[step].ID)
+// element turns an element of a list into an item's: with assets, its asset is the
+// target.
+func (p *Program) element(v expr.Value, assets bool) (Element, error) {
+	raw, err := v.AppendJSON(nil)
+	if err != nil {
+		return Element{}, err
 	}
-	return p.plan.Steps[step].With, nil
+	e := Element{Value: raw}
+	if !assets {
+		return e, nil
+	}
+	asset := v
+	if a, ok := v.Field("asset"); ok {
+		asset = a
+	}
+	id, _ := asset.Field("id")
+	text, _ := id.TextOf()
+	t, ok := p.targets[automation.AssetID(text)]
+	if !ok {
+		return Element{}, &automation.Error{Code: automation.CodeExpression, Message: "an element whose asset is no target of the plan"}
+	}
+	e.Target = t
+	return e, nil
 }
 
-func notYet(step string) error {
-	return automation.Errorf(automation.CodeExpression, "step %s: this build does not evaluate expressions", step)
+// Input returns an item's `with`, filled in; the plan's own bytes, which are not
+// changed by the caller, when it is constant. The error is an *automation.Error
+// with code expression or limit that names the step.
+func (p *Program) Input(step int, s *Scope, e Element) (json.RawMessage, error) {
+	segments := p.steps[step].with
+	if segments == nil {
+		return p.plan.Steps[step].With, nil
+	}
+	v := vars{p: p, scope: s, step: step, element: e}
+	out := make([]byte, 0, len(p.plan.Steps[step].With)+256)
+	var err error
+	for _, g := range segments {
+		if g.parts == nil {
+			out = append(out, g.raw...)
+			continue
+		}
+		if out, err = appendTemplate(out, g.parts, g.programs, &v); err != nil {
+			return nil, p.fault(step, "with", err)
+		}
+		if len(out) > maxFilled {
+			return nil, p.fault(step, "with", tooLarge())
+		}
+	}
+	return out, nil
 }
 
-// Scope is what the expressions of one run can read: the run, and the steps that
-// have ended. It is not safe for concurrent use.
-type Scope struct {
-	run   RunInfo
-	steps []*StepResult
+// fault names the step and the field in an error.
+func (p *Program) fault(step int, field string, err error) error {
+	e := *automation.AsError(err)
+	e.Message = "step " + p.plan.Steps[step].ID + ", " + field + ": " + e.Message
+	return &e
 }
 
-// NewScope returns the scope of a run whose plan has that many steps.
-func NewScope(run RunInfo, steps int) *Scope {
-	return &Scope{run: run, steps: make([]*StepResult, steps)}
+// compiler makes a Program of a plan with expressions.
+type compiler struct {
+	p     *Program
+	types naming
+	plain *expr.Env // without asset and item
+	asset *expr.Env // with asset, without item
 }
 
-// SetStep adds the result of a step that has ended, once per step.
-func (s *Scope) SetStep(i int, r StepResult) { s.steps[i] = &r }
+func (c *compiler) compile() error {
+	p := c.p
+	p.index = make(map[string]int, len(p.plan.Steps))
+	c.types = naming{inputs: p.plan.Expressions.Inputs, cost: p.plan.Expressions.Cost}
+	for i := range p.plan.Steps {
+		s := &p.plan.Steps[i]
+		p.ids = append(p.ids, s.ID)
+		p.index[s.ID] = i
+		c.types.steps = append(c.types.steps, c.stepType(i))
+	}
+	slices.Sort(p.ids)
+	doc, err := schema.Decode(p.plan.Inputs)
+	if err != nil {
+		return err
+	}
+	p.inputs = expr.JSON(p.plan.Expressions.Inputs, doc)
+	for i := range p.plan.Steps {
+		if err := c.step(i); err != nil {
+			return p.fault(i, "the plan", err)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) stepType(i int) stepType {
+	s := &c.p.plan.Steps[i]
+	t := stepType{id: s.ID, outputs: s.Outputs, size: max(1, len(c.p.steps[i].elements))}
+	f := s.ForEach
+	if f == nil {
+		return t
+	}
+	t.fanOut, t.assets = true, f.Targets || f.Assets
+	switch {
+	case f.Expression != "" && f.Assets:
+		t.size = c.p.plan.Expressions.Targets
+	case f.Expression != "":
+		t.size = c.p.plan.Expressions.Iterations
+	case !f.Targets:
+		t.elem = listType(f.List)
+	}
+	return t
+}
+
+func listType(raw []json.RawMessage) *schema.Type {
+	values := make([]any, 0, len(raw))
+	for _, r := range raw {
+		v, err := schema.Decode(r)
+		if err != nil {
+			return schema.Any()
+		}
+		values = append(values, v)
+	}
+	return schema.Common(values, 0)
+}
+
+func (c *compiler) step(i int) error {
+	s, ps := &c.p.steps[i], &c.p.plan.Steps[i]
+	own := &c.types.steps[i]
+	if ps.If != "" || ps.ForEach != nil && ps.ForEach.Expression != "" {
+		if err := c.env(&c.plain, nil); err != nil {
+			return err
+		}
+	}
+	var errs automation.Errors
+	if ps.If != "" {
+		if s.condition, errs = c.plain.Compile(ps.If, kind(schema.KindBoolean)); errs != nil {
+			return errs[0]
+		}
+	}
+	if ps.ForEach != nil && ps.ForEach.Expression != "" {
+		if s.loop, errs = c.plain.Compile(ps.ForEach.Expression, kind(schema.KindList)); errs != nil {
+			return errs[0]
+		}
+		own.elem = schema.Any()
+		if r := s.loop.Result(); r.KindOf() == schema.KindList && r.Elem != nil {
+			own.elem = r.Elem
+		}
+		c.plain, c.asset = nil, nil // what is known of the step has changed
+		c.setTargets()
+	}
+	s.elem = own.elem
+	if len(ps.Dynamic) == 0 {
+		return nil
+	}
+	env, err := c.stepEnv(own)
+	if err != nil {
+		return err
+	}
+	return c.with(i, env)
+}
+
+func (c *compiler) setTargets() {
+	if c.p.targets != nil {
+		return
+	}
+	c.p.targets = make(map[automation.AssetID]*automation.Target, len(c.p.plan.Targets))
+	for i := range c.p.plan.Targets {
+		c.p.targets[c.p.plan.Targets[i].ID] = &c.p.plan.Targets[i]
+	}
+}
+
+// env makes an environment unless there is one.
+func (c *compiler) env(env **expr.Env, own *stepType) (err error) {
+	if *env == nil {
+		*env, err = c.types.env(own)
+	}
+	return err
+}
+
+func (c *compiler) stepEnv(own *stepType) (*expr.Env, error) {
+	if own.elem != nil {
+		return c.types.env(own)
+	}
+	env := &c.plain
+	if own.assets {
+		env = &c.asset
+	}
+	err := c.env(env, own)
+	return *env, err
+}
+
+// with takes a step's inputs apart into segments.
+func (c *compiler) with(i int, env *expr.Env) error {
+	ps := &c.p.plan.Steps[i]
+	root, err := parseJSON(string(ps.With))
+	if err != nil {
+		return err
+	}
+	w := segments{env: env, dynamic: ps.Dynamic}
+	w.add(root, "")
+	if w.err != nil {
+		return w.err
+	}
+	c.p.steps[i].with = w.out
+	return nil
+}
+
+// segments gathers the segments of a step's inputs.
+type segments struct {
+	env     *expr.Env
+	dynamic []string
+	out     []segment
+	err     error
+}
+
+func (w *segments) raw(f func(dst []byte) []byte) {
+	if len(w.out) == 0 || w.out[len(w.out)-1].parts != nil {
+		w.out = append(w.out, segment{})
+	}
+	last := &w.out[len(w.out)-1]
+	last.raw = f(last.raw)
+}
+
+func (w *segments) bytes(s string) { w.raw(func(dst []byte) []byte { return append(dst, s...) }) }
+
+func (w *segments) add(n *node, at string) {
+	switch {
+	case w.err != nil:
+	case slices.Contains(w.dynamic, at):
+		w.template(n.text)
+	case n.kind == nodeArray:
+		w.bytes("[")
+		for i, item := range n.items {
+			if i > 0 {
+				w.bytes(",")
+			}
+			w.add(item, fmt.Sprintf("%s/%d", at, i))
+		}
+		w.bytes("]")
+	case n.kind == nodeObject:
+		w.bytes("{")
+		for i, m := range n.sorted() {
+			if i > 0 {
+				w.bytes(",")
+			}
+			w.raw(func(dst []byte) []byte { return append(expr.AppendString(dst, m.name), ':') })
+			w.add(m.value, at+"/"+schema.Escape(m.name))
+		}
+		w.bytes("}")
+	default:
+		w.raw(n.appendJSON)
+	}
+}
+
+func (w *segments) template(text string) {
+	parts, err := expr.SplitTemplate(text)
+	if err != nil {
+		w.err = err
+		return
+	}
+	g := segment{parts: parts, programs: make([]*expr.Program, len(parts))}
+	for i, p := range parts {
+		if p.Expression == "" {
+			continue
+		}
+		var errs automation.Errors
+		if g.programs[i], errs = w.env.Compile(p.Expression, nil); errs != nil {
+			w.err = errs[0]
+			return
+		}
+	}
+	w.out = append(w.out, g)
+}
