@@ -11,11 +11,11 @@ type Limits struct {
 	Bytes         int // of the whole file
 	Types         int
 	Imports       int
-	Functions     int // defined, without imports
-	FunctionBytes int // of one function's body
-	Locals        int // of one function
-	Blocks        int // structured control instructions of one function
-	Nesting       int // of blocks
+	Functions     int   // defined, without imports
+	FunctionBytes int   // of one function's body
+	Locals        int   // of one function
+	Blocks        int   // structured control instructions of one function
+	Nesting       int   // of blocks
 	CompileCost   int64 // see File.CompileCost
 	Globals       int
 	Exports       int
