@@ -57,6 +57,10 @@ func (a *API) guard(op *operation) func(huma.Context, func(huma.Context)) {
 			defer a.underWay.end(p.Token)
 			ctx = context.WithValue(ctx, principalKey{}, p)
 		}
+		if err := checkQuery(r); err != nil {
+			writeProblem(w, problemOf(ctx, a.config.Log, err))
+			return
+		}
 		body, err := a.readBody(op, w, r)
 		if err != nil {
 			writeProblem(w, problemOf(ctx, a.config.Log, err))

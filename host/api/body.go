@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -101,4 +102,21 @@ func mediaOf(r *http.Request, allowed []string) (string, error) {
 	e := automation.Errorf(automation.CodeBadRequest, "the body's media type is not one that the operation takes")
 	e.Allowed = "Content-Type: " + strings.Join(allowed, " or ") + ", without Content-Encoding"
 	return "", refuse(http.StatusUnsupportedMediaType, e)
+}
+
+// checkQuery refuses a query that can be read in two ways: one that is not well
+// formed, or that gives a parameter twice.
+func checkQuery(r *http.Request) error {
+	e := &automation.Error{Code: automation.CodeBadRequest, Message: "the query is not well formed"}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return refuse(http.StatusBadRequest, e)
+	}
+	for _, values := range query {
+		if len(values) > 1 {
+			e.Message = "a query parameter stands there twice"
+			return refuse(http.StatusBadRequest, e)
+		}
+	}
+	return nil
 }

@@ -33,15 +33,25 @@ type CredentialRequest struct {
 	Scope      CredentialScope
 }
 
-// credentialBody is the one place where the secrets are in the clear.
-type credentialBody struct {
-	Name       string                    `json:"name,omitempty"`
-	Kind       automation.CredentialKind `json:"kind,omitempty"`
-	Username   string                    `json:"username,omitempty"`
-	Password   string                    `json:"password,omitempty"`
-	PrivateKey string                    `json:"private_key,omitempty"`
-	Passphrase string                    `json:"passphrase,omitempty"`
-	Scope      *scopeBody                `json:"scope,omitempty"`
+// secretsBody is the one place where the secrets are in the clear.
+type secretsBody struct {
+	Password   string `json:"password,omitempty"`
+	PrivateKey string `json:"private_key,omitempty"`
+	Passphrase string `json:"passphrase,omitempty"`
+}
+
+type newCredential struct {
+	Name     string                    `json:"name"`
+	Kind     automation.CredentialKind `json:"kind"`
+	Username string                    `json:"username"`
+	Scope    scopeBody                 `json:"scope"`
+	secretsBody
+}
+
+type credentialChange struct {
+	Username string    `json:"username,omitempty"`
+	Scope    scopeBody `json:"scope,omitzero"`
+	secretsBody
 }
 
 type scopeBody struct {
@@ -50,15 +60,15 @@ type scopeBody struct {
 	Tags      []string   `json:"tags,omitempty"`
 }
 
-func (r CredentialRequest) body() credentialBody {
-	out := credentialBody{
-		Username: r.Username, Password: string(r.Password.Reveal()),
-		PrivateKey: string(r.PrivateKey.Reveal()), Passphrase: string(r.Passphrase.Reveal()),
-	}
-	if s := r.Scope; len(s.Protocols)+len(s.Assets)+len(s.Tags) > 0 {
-		out.Scope = &scopeBody{Protocols: s.Protocols, Assets: s.Assets, Tags: s.Tags}
-	}
-	return out
+// IsZero reports whether the scope says nothing, so that it stays as it is.
+func (s scopeBody) IsZero() bool { return len(s.Protocols)+len(s.Assets)+len(s.Tags) == 0 }
+
+func (r CredentialRequest) scope() scopeBody {
+	return scopeBody{Protocols: r.Scope.Protocols, Assets: r.Scope.Assets, Tags: r.Scope.Tags}
+}
+
+func (r CredentialRequest) secrets() secretsBody {
+	return secretsBody{Password: string(r.Password.Reveal()), PrivateKey: string(r.PrivateKey.Reveal()), Passphrase: string(r.Passphrase.Reveal())}
 }
 
 // Assets lists assets by name.
@@ -112,11 +122,7 @@ func (c *Client) Credential(ctx context.Context, ref string) (Credential, error)
 // CreateCredential seals and stores a credential. key is the Idempotency-Key; "":
 // one is made.
 func (c *Client) CreateCredential(ctx context.Context, r CredentialRequest, key string) (Credential, error) {
-	body := r.body()
-	body.Name, body.Kind = r.Name, r.Kind
-	if body.Scope == nil {
-		body.Scope = &scopeBody{} // required: the server says what it lacks
-	}
+	body := newCredential{Name: r.Name, Kind: r.Kind, Username: r.Username, Scope: r.scope(), secretsBody: r.secrets()}
 	var out Credential
 	err := c.send(ctx, post(key, "v1", "credentials").json(body), &out)
 	return out, err
@@ -125,8 +131,9 @@ func (c *Client) CreateCredential(ctx context.Context, r CredentialRequest, key 
 // UpdateCredential changes a credential's secrets, user name or scope; version is
 // as for UpdateAsset.
 func (c *Client) UpdateCredential(ctx context.Context, ref string, r CredentialRequest, version int64) (Credential, error) {
+	body := credentialChange{Username: r.Username, Scope: r.scope(), secretsBody: r.secrets()}
 	var out Credential
-	err := c.send(ctx, match(http.MethodPut, version, "v1", "credentials", segment(ref)).json(r.body()), &out)
+	err := c.send(ctx, match(http.MethodPut, version, "v1", "credentials", segment(ref)).json(body), &out)
 	return out, err
 }
 

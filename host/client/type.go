@@ -48,6 +48,10 @@ type (
 	LogLine = automation.LogLine
 	// Protocol is how an asset is reached.
 	Protocol = automation.Protocol
+	// CredentialKind says what a credential holds.
+	CredentialKind = automation.CredentialKind
+	// Role says what a token may do.
+	Role = automation.Role
 )
 
 // The codes that a program tells apart at its exit.
