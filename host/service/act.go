@@ -74,8 +74,11 @@ func checkLimit(limit int) *automation.Error {
 }
 
 // digestOf is the digest of a request, part by part with lengths before them.
-func digestOf(parts ...[]byte) automation.Digest {
-	sum := sha256.Sum256(joined(parts...))
+func digestOf(parts ...[]byte) automation.Digest { return digestText(joined(parts...)) }
+
+// digestText is the SHA-256 of text.
+func digestText(text []byte) automation.Digest {
+	sum := sha256.Sum256(text)
 	return automation.Digest(hex.EncodeToString(sum[:]))
 }
 

@@ -21,7 +21,7 @@ func (s *Service) EnsureBuiltin(ctx context.Context, wasm []byte) (automation.Pl
 	if err := refused(checkArtifact(wasm)); err != nil {
 		return automation.Plugin{}, err
 	}
-	digest := artifactDigest(wasm)
+	digest := digestText(wasm)
 	pl, err := s.store.Plugin(ctx, p.Tenant, digest)
 	if err != nil && !isCode(err, automation.CodeNotFound) {
 		return automation.Plugin{}, fault(err)
@@ -50,7 +50,7 @@ func (s *Service) storeBuiltin(ctx context.Context, p automation.Principal, wasm
 	}
 	pl, _, err := s.storePlugin(ctx, p, m, m.Version, wasm, "")
 	if isCode(err, automation.CodeConflict) {
-		build := m.Version + "+" + string(artifactDigest(wasm)[:12])
+		build := m.Version + "+" + string(digestText(wasm)[:12])
 		pl, _, err = s.storePlugin(ctx, p, m, build, wasm, "")
 	}
 	return pl, err

@@ -1,8 +1,6 @@
 package service_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -100,18 +98,17 @@ func (f *fixture) fanPlan(t *testing.T, n int) automation.Digest {
 		fan.ForEach.List = append(fan.ForEach.List, json.RawMessage(fmt.Sprint(i)))
 	}
 	return f.putPlan(t, &workflow.Plan{
-		Schema: "opsconductor/plan/v1", Workflow: "demo", Inputs: json.RawMessage(`{}`), Steps: []workflow.PlanStep{fan, sum},
+		Schema: workflow.PlanSchema, Workflow: "demo", Inputs: json.RawMessage(`{}`), Steps: []workflow.PlanStep{fan, sum},
 	})
 }
 
 func (f *fixture) putPlan(t *testing.T, p *workflow.Plan) automation.Digest {
 	t.Helper()
-	b, err := json.Marshal(p)
+	b, err := p.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(b)
-	hash := automation.Digest(hex.EncodeToString(sum[:]))
+	hash := p.Hash()
 	if err := f.store.PutPlan(t.Context(), automation.DefaultTenant, hash, b, f.clock.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,11 @@ func (s *Service) Logs(ctx context.Context, p automation.Principal, id automatio
 	if err != nil {
 		return LogPage{}, err
 	}
-	plan, err := s.loadPlan(ctx, p.Tenant, run.PlanHash)
+	program, err := s.program(ctx, p.Tenant, run.PlanHash)
 	if err != nil {
 		return LogPage{}, err
 	}
+	plan := program.Plan()
 	first, last, unknown := stepRange(plan, q.Step)
 	if unknown != nil {
 		return LogPage{}, unknown

@@ -2,23 +2,136 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"strings"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/inventory"
 	"opsconductor.dev/host/workflow"
 )
 
-// build plans a definition. (The planner of host/workflow is wired here.)
-func (s *Service) build(context.Context, automation.TenantID, PlanRequest) (*workflow.Plan, []byte, automation.Digest, error) {
-	return nil, nil, "", &automation.Error{Code: automation.CodeUnavailable, Message: "this build cannot plan yet"}
+// Plan resolves a definition against the active plugins and the inventory, and
+// stores the plan under its hash. It finds all that is wrong with the definition
+// at once (automation.Errors), and then stores nothing.
+func (s *Service) Plan(ctx context.Context, p automation.Principal, r PlanRequest) (PlanResult, error) {
+	if err := s.authorise(p, opPlanCreate); err != nil {
+		return PlanResult{}, err
+	}
+	return s.plan(ctx, p.Tenant, r)
 }
 
-// decodePlan reads a stored plan.
-func decodePlan(text []byte) (*workflow.Plan, error) {
-	var p workflow.Plan
-	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, fmt.Errorf("decode a stored plan: %w", err)
+// StoredPlan returns the plan with a hash.
+func (s *Service) StoredPlan(ctx context.Context, p automation.Principal, hash automation.Digest) (PlanResult, error) {
+	if err := s.authorise(p, opPlanRead); err != nil {
+		return PlanResult{}, err
 	}
-	return &p, nil
+	plan, err := s.loadPlan(ctx, p.Tenant, hash)
+	if err != nil {
+		return PlanResult{}, err
+	}
+	return PlanResult{Hash: hash, Plan: plan}, nil
+}
+
+func (s *Service) plan(ctx context.Context, tenant automation.TenantID, r PlanRequest) (PlanResult, error) {
+	plan, err := s.build(ctx, tenant, r)
+	if err != nil {
+		return PlanResult{}, fault(err)
+	}
+	text, err := plan.Encode()
+	if err != nil {
+		return PlanResult{}, fault(fmt.Errorf("encode the plan: %w", err))
+	}
+	hash := digestText(text)
+	if err := s.store.PutPlan(ctx, tenant, hash, text, s.now().UTC()); err != nil {
+		return PlanResult{}, fault(err)
+	}
+	return PlanResult{Hash: hash, Plan: plan}, nil
+}
+
+func (s *Service) build(ctx context.Context, tenant automation.TenantID, r PlanRequest) (*workflow.Plan, error) {
+	plugins, err := s.store.ListPlugins(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("list the plugins: %w", err)
+	}
+	assets, err := inventory.All(ctx, s.store, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.Build(workflow.Request{
+		Definition: r.Definition, Inputs: r.Inputs, Plugins: plugins, Assets: assets, Limits: s.limits,
+	})
+}
+
+func (s *Service) loadPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Plan, error) {
+	if !IsDigest(string(hash)) {
+		return nil, &automation.Error{
+			Code: automation.CodeBadRequest, Pointer: "/plan_hash", Message: "that is not the hash of a plan", Allowed: "64 lower-case hexadecimal digits",
+		}
+	}
+	text, err := s.store.Plan(ctx, tenant, hash)
+	if err != nil {
+		return nil, fault(err)
+	}
+	plan, err := workflow.DecodePlan(text)
+	if err != nil {
+		// What is wrong with a stored plan is the host's fault, not the caller's.
+		return nil, &automation.Error{Code: automation.CodeInternal, Message: "the stored plan cannot be read", Err: fmt.Errorf("decode plan %s: %w", hash, err)}
+	}
+	return plan, nil
+}
+
+// program returns the compiled plan with a hash.
+func (s *Service) program(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Program, error) {
+	key := programKey{tenant, hash}
+	if program, ok := s.programs.get(key); ok {
+		return program, nil
+	}
+	plan, err := s.loadPlan(ctx, tenant, hash)
+	if err != nil {
+		return nil, err
+	}
+	program, err := workflow.Compile(plan)
+	if err != nil {
+		return nil, &automation.Error{Code: automation.CodeInternal, Message: "the stored plan cannot be used", Err: fmt.Errorf("compile plan %s: %w", hash, err)}
+	}
+	return s.programs.getOrPut(key, program, len(plan.Steps)+len(plan.Targets)), nil
+}
+
+// planToSubmit returns the plan that a submission is of, with its pins checked.
+func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, r SubmitRequest) (PlanResult, error) {
+	if r.PlanHash == "" {
+		return s.plan(ctx, tenant, PlanRequest{Definition: r.Definition, Inputs: r.Inputs})
+	}
+	program, err := s.program(ctx, tenant, r.PlanHash)
+	if err != nil {
+		return PlanResult{}, err
+	}
+	return PlanResult{Hash: r.PlanHash, Plan: program.Plan()}, s.checkPins(ctx, tenant, program.Plan())
+}
+
+// checkPins checks that the plugins which a plan pins are still active.
+func (s *Service) checkPins(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) error {
+	active := make(map[automation.Digest]bool, 4)
+	var gone []string
+	for _, step := range plan.Steps {
+		ok, known := active[step.Digest]
+		if !known {
+			pl, err := s.store.Plugin(ctx, tenant, step.Digest)
+			if err != nil && !isCode(err, automation.CodeNotFound) {
+				return fault(err)
+			}
+			ok = err == nil && pl.State == automation.PluginActive
+			active[step.Digest] = ok
+		}
+		if !ok {
+			gone = append(gone, fmt.Sprintf("%s (%s@%s)", step.ID, step.Plugin, step.Version))
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return &automation.Error{
+		Code: automation.CodeConflict, Message: "plugins that the plan pins are not active any more: steps " + strings.Join(gone, ", "),
+		Suggestion: "plan the workflow again, or have an operator activate these versions",
+	}
 }

@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,7 +39,7 @@ func (s *Service) UploadPlugin(ctx context.Context, p automation.Principal, wasm
 
 // storePlugin stores an inspected artifact under the manifest's name and a version.
 func (s *Service) storePlugin(ctx context.Context, p automation.Principal, m automation.Manifest, version string, wasm []byte, key string) (automation.Plugin, bool, error) {
-	digest := artifactDigest(wasm)
+	digest := digestText(wasm)
 	act := s.act(p, opPluginUpload, string(digest), key)
 	act.Request = digest
 	act.Detail = detail(map[string]any{"name": m.Name, "version": version, "size": len(wasm)})
@@ -168,11 +166,6 @@ func checkArtifact(wasm []byte) *automation.Error {
 		}
 	}
 	return nil
-}
-
-func artifactDigest(wasm []byte) automation.Digest {
-	sum := sha256.Sum256(wasm)
-	return automation.Digest(hex.EncodeToString(sum[:]))
 }
 
 // IsDigest reports whether s is the text of a digest.

@@ -36,50 +36,6 @@ type SubmitRequest struct {
 	Key string
 }
 
-// Plan resolves a definition against the active plugins and the inventory, and
-// stores the plan under its hash. It finds all that is wrong with the definition
-// at once (automation.Errors), and then stores nothing.
-func (s *Service) Plan(ctx context.Context, p automation.Principal, r PlanRequest) (PlanResult, error) {
-	if err := s.authorise(p, opPlanCreate); err != nil {
-		return PlanResult{}, err
-	}
-	return s.plan(ctx, p.Tenant, r)
-}
-
-// StoredPlan returns the plan with a hash.
-func (s *Service) StoredPlan(ctx context.Context, p automation.Principal, hash automation.Digest) (PlanResult, error) {
-	if err := s.authorise(p, opPlanRead); err != nil {
-		return PlanResult{}, err
-	}
-	plan, err := s.loadPlan(ctx, p.Tenant, hash)
-	return PlanResult{Hash: hash, Plan: plan}, err
-}
-
-func (s *Service) plan(ctx context.Context, tenant automation.TenantID, r PlanRequest) (PlanResult, error) {
-	plan, text, hash, err := s.build(ctx, tenant, r)
-	if err != nil {
-		return PlanResult{}, fault(err)
-	}
-	if err := s.store.PutPlan(ctx, tenant, hash, text, s.now().UTC()); err != nil {
-		return PlanResult{}, fault(err)
-	}
-	return PlanResult{Hash: hash, Plan: plan}, nil
-}
-
-func (s *Service) loadPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Plan, error) {
-	if !IsDigest(string(hash)) {
-		return nil, &automation.Error{
-			Code: automation.CodeBadRequest, Pointer: "/plan_hash", Message: "that is not the hash of a plan", Allowed: "64 lower-case hexadecimal digits",
-		}
-	}
-	text, err := s.store.Plan(ctx, tenant, hash)
-	if err != nil {
-		return nil, fault(err)
-	}
-	plan, err := decodePlan(text)
-	return plan, fault(err)
-}
-
 // Submit accepts a run: when it returns without an error the run is durable, and
 // the scheduler will carry it out. created is false when the key was used before
 // for the same request: run is then the run of that time. A plan whose plugins
@@ -121,42 +77,6 @@ func checkSubmit(r SubmitRequest) *automation.Error {
 		}
 	}
 	return nil
-}
-
-func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, r SubmitRequest) (PlanResult, error) {
-	if r.PlanHash == "" {
-		return s.plan(ctx, tenant, PlanRequest{Definition: r.Definition, Inputs: r.Inputs})
-	}
-	plan, err := s.loadPlan(ctx, tenant, r.PlanHash)
-	if err != nil {
-		return PlanResult{}, err
-	}
-	return PlanResult{Hash: r.PlanHash, Plan: plan}, s.checkPins(ctx, tenant, plan)
-}
-
-// checkPins checks that the plugins which a plan pins are still active.
-func (s *Service) checkPins(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) error {
-	list, err := s.store.ListPlugins(ctx, tenant)
-	if err != nil {
-		return fault(err)
-	}
-	active := make(map[automation.Digest]bool, len(list))
-	for _, pl := range list {
-		active[pl.Digest] = pl.State == automation.PluginActive
-	}
-	var gone []string
-	for _, step := range plan.Steps {
-		if !active[step.Digest] {
-			gone = append(gone, fmt.Sprintf("%s (%s@%s)", step.ID, step.Plugin, step.Version))
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	return &automation.Error{
-		Code: automation.CodeConflict, Message: "plugins that the plan pins are not active any more: steps " + strings.Join(gone, ", "),
-		Suggestion: "plan the workflow again, or have an operator activate these versions",
-	}
 }
 
 // Run returns one run.

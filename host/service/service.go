@@ -7,6 +7,7 @@ import (
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/vault"
+	"opsconductor.dev/host/workflow"
 )
 
 // Deps is what a Service is built from. Store, Vault and Registry are required.
@@ -14,6 +15,8 @@ type Deps struct {
 	Store    store.Store
 	Vault    *vault.Vault
 	Registry Inspector
+	// Limits of plans; the zero value takes workflow.DefaultLimits.
+	Limits workflow.Limits
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 	// Log takes what the service does of its own accord (built-in plugins); nil: nothing is logged.
@@ -27,11 +30,12 @@ type Service struct {
 	store    store.Store
 	vault    *vault.Vault
 	registry Inspector
+	limits   workflow.Limits
 	now      func() time.Time
 	log      *slog.Logger
 	version  string
 	permits  map[operation][]automation.Role
-	programs *lru[programKey, *compiled]
+	programs *lru[programKey, *workflow.Program]
 	views    *lru[viewKey, *view]
 }
 
@@ -47,9 +51,9 @@ const (
 // New returns a service over its parts.
 func New(d Deps) *Service {
 	s := &Service{
-		store: d.Store, vault: d.Vault, registry: d.Registry, now: d.Now, log: d.Log, version: d.Version,
+		store: d.Store, vault: d.Vault, registry: d.Registry, limits: d.Limits, now: d.Now, log: d.Log, version: d.Version,
 		permits:  permitTable(permissions()),
-		programs: newLRU[programKey, *compiled](maxPrograms, maxProgramWeight),
+		programs: newLRU[programKey, *workflow.Program](maxPrograms, maxProgramWeight),
 		views:    newLRU[viewKey, *view](maxViews, maxViewWeight),
 	}
 	if s.now == nil {

@@ -22,8 +22,6 @@ type programKey struct {
 	plan   automation.Digest
 }
 
-type compiled struct{ program *workflow.Program }
-
 // view is what is known of one run from its log: the scheduler's own machine,
 // folded over the entries, and the events that this gave. Every entry is applied
 // once and in order, because only the holder of turn reads the log and applies.
@@ -79,23 +77,6 @@ func (s *Service) viewOf(ctx context.Context, run automation.Run) (*view, error)
 	}
 	v := &view{turn: make(chan struct{}, 1), fold: machine.NewFold(program, run), plan: program.Plan()}
 	return s.views.getOrPut(key, v, 1), nil
-}
-
-// program returns the compiled plan with a hash.
-func (s *Service) program(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Program, error) {
-	key := programKey{tenant, hash}
-	if c, ok := s.programs.get(key); ok {
-		return c.program, nil
-	}
-	plan, err := s.loadPlan(ctx, tenant, hash)
-	if err != nil {
-		return nil, err
-	}
-	program, err := workflow.Compile(plan)
-	if err != nil {
-		return nil, fault(fmt.Errorf("compile plan %s: %w", hash, err))
-	}
-	return s.programs.getOrPut(key, &compiled{program}, len(plan.Steps)+len(plan.Targets)).program, nil
 }
 
 // advance applies the entries that the log has after those applied already.
