@@ -104,6 +104,9 @@ func (l *Loop) Run(ctx context.Context) error {
 	host, err := l.cfg.Store.RegisterHost(ctx, automation.Host{
 		ID: l.cfg.Host, Name: l.cfg.Name, Version: l.cfg.Version, Slots: l.cfg.Slots,
 	})
+	if ctx.Err() != nil {
+		return nil // stopped before it had begun
+	}
 	if err != nil {
 		return fmt.Errorf("register the host: %w", err)
 	}

@@ -1,0 +1,37 @@
+package scheduler_test
+
+import (
+	"testing"
+
+	"opsconductor.dev/host/automation"
+)
+
+// BenchmarkSingleStepRuns is whole runs of one step each, accepted in parallel,
+// without a sandbox.
+func BenchmarkSingleStepRuns(b *testing.B) {
+	f := setup(b)
+	f.start(f.st, executor(succeed))
+	plan := steps(automation.EffectPure, 1)
+	f.await(f.submit(plan), ended)
+	b.SetParallelism(64)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			f.submit(plan)
+		}
+	})
+	f.await(f.submit(plan), ended)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+}
+
+// BenchmarkChain is one run of 20 steps in a row: what a step adds.
+func BenchmarkChain(b *testing.B) {
+	f := setup(b)
+	f.start(f.st, executor(succeed))
+	plan := steps(automation.EffectPure, 20)
+	f.await(f.submit(plan), ended)
+	for b.Loop() {
+		f.await(f.submit(plan), ended)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(20*b.N), "µs/step")
+}
