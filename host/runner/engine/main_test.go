@@ -14,18 +14,16 @@ import (
 	"opsconductor.dev/host/runner/engine"
 )
 
-// goGuest builds testdata/guest once for all tests.
-var goGuest = sync.OnceValues(func() ([]byte, error) {
-	b, err := os.ReadFile(os.Getenv("OPSCONDUCTOR_TEST_GUEST"))
-	return b, err
-})
+// built is testdata/guest, built once.
+var built = sync.OnceValues(func() ([]byte, error) { return wasmtest.CompileGo(context.Background(), "testdata/guest") })
 
 func guest(tb testing.TB) []byte {
 	tb.Helper()
-	if b, err := goGuest(); err == nil {
-		return b
+	b, err := built()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return wasmtest.BuildGo(tb, "testdata/guest")
+	return b
 }
 
 func newEngine(tb testing.TB, change func(*engine.Settings)) *engine.Extism {
