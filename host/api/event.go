@@ -77,20 +77,20 @@ func (a *API) runEvents(ctx context.Context, in *struct {
 // one writer beside each other, until the run has ended, the reader has gone or a
 // write took too long.
 func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, after service.Cursor) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, both := errgroup.WithContext(ctx) // over when one of the two is
 	events := make(chan service.Event, streamBuffer)
 	group.Go(func() error {
 		defer close(events)
-		return a.config.Service.Events(ctx, Principal(ctx), id, after, func(e service.Event) error {
+		return a.config.Service.Events(both, Principal(ctx), id, after, func(e service.Event) error {
 			select {
 			case events <- e:
 				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			case <-both.Done():
+				return context.Cause(both)
 			}
 		})
 	})
-	group.Go(func() error { return s.write(ctx, events) })
+	group.Go(func() error { return s.write(both, events) })
 	if err := group.Wait(); err != nil {
 		return err
 	}
