@@ -23,6 +23,7 @@ type Metrics struct {
 	openRuns     prometheus.Gauge
 	openAttempts prometheus.Gauge
 	hostCalls    *prometheus.CounterVec
+	functions    *prometheus.HistogramVec
 	pluginMemory *prometheus.HistogramVec
 	turnFacts    prometheus.Histogram
 	turns        prometheus.Histogram
@@ -52,6 +53,9 @@ func NewMetrics(version string) *Metrics {
 		hostCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_host_calls_total", Help: "Host calls that attempts made.",
 		}, []string{"plugin"}),
+		functions: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "opsconductor_host_call_seconds", Help: "Calls of host functions, by function and error code.", Buckets: seconds(),
+		}, []string{"function", "code"}),
 		pluginMemory: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "opsconductor_attempt_memory_bytes", Help: "Most memory of an attempt's sandbox.",
 			Buckets: prometheus.ExponentialBuckets(1<<18, 2, 12),
@@ -71,7 +75,7 @@ func NewMetrics(version string) *Metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.hostCalls, m.pluginMemory,
+	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.hostCalls, m.functions, m.pluginMemory,
 		m.turnFacts, m.turns, m.store, m.storeErrors, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -125,12 +129,17 @@ func (m *Metrics) Open(runs, attempts int) {
 }
 
 // Attempt measures an attempt that an executor has ended: its time and what it used.
-func (m *Metrics) Attempt(a automation.Attempt, o automation.Outcome) {
-	m.attempts.WithLabelValues(a.Plugin, a.Action, string(o.State)).Observe(o.EndedAt.Sub(o.StartedAt).Seconds())
-	m.hostCalls.WithLabelValues(a.Plugin).Add(float64(o.Usage.HostCalls))
+func (m *Metrics) Attempt(plugin, action string, o automation.Outcome) {
+	m.attempts.WithLabelValues(plugin, action, string(o.State)).Observe(o.EndedAt.Sub(o.StartedAt).Seconds())
+	m.hostCalls.WithLabelValues(plugin).Add(float64(o.Usage.HostCalls))
 	if o.Usage.MemoryBytes > 0 {
-		m.pluginMemory.WithLabelValues(a.Plugin).Observe(float64(o.Usage.MemoryBytes))
+		m.pluginMemory.WithLabelValues(plugin).Observe(float64(o.Usage.MemoryBytes))
 	}
+}
+
+// HostCall counts a call of a host function; code "" is success.
+func (m *Metrics) HostCall(function string, code automation.Code, wall time.Duration) {
+	m.functions.WithLabelValues(function, string(code)).Observe(wall.Seconds())
 }
 
 // code keeps a plugin from making label values up: its own codes are counted as one.

@@ -31,10 +31,11 @@ func TestMetricsAreServed(t *testing.T) {
 	m.RunEnded(automation.RunSucceeded)
 	m.AttemptEnded(automation.ItemFailed, automation.CodeUnreachable)
 	m.Open(4, 9)
-	m.Attempt(automation.Attempt{Plugin: "linux", Action: "command"}, automation.Outcome{
+	m.Attempt("linux", "command", automation.Outcome{
 		State: automation.ItemFailed, StartedAt: began, EndedAt: began.Add(time.Second),
 		Error: &automation.Error{Code: automation.CodeUnreachable}, Usage: automation.Usage{HostCalls: 3, MemoryBytes: 1 << 20},
 	})
+	m.HostCall("ssh_exec", automation.CodeTimeout, time.Second)
 	m.Turn(17, time.Millisecond)
 	m.Store("append", time.Millisecond, &automation.Error{Code: automation.CodeUnavailable})
 	m.Gauge("slots", "Slots.", func() float64 { return 5 })
@@ -47,6 +48,7 @@ func TestMetricsAreServed(t *testing.T) {
 		`opsconductor_attempts_total{code="unreachable",state="failed"} 1`,
 		`opsconductor_host_calls_total{plugin="linux"} 3`,
 		`opsconductor_attempt_memory_bytes_sum{plugin="linux"} 1.048576e+06`,
+		`opsconductor_host_call_seconds_sum{code="timeout",function="ssh_exec"} 1`,
 		`opsconductor_turn_facts_sum 17`,
 		`opsconductor_open_attempts 9`,
 		`opsconductor_store_errors_total{code="unavailable",operation="append"} 1`,

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// change is one event of a run, as progress shows it.
+type change struct {
+	at      time.Time
+	run     string // the run's state, for an event of the run
+	step    string
+	item    int
+	target  string
+	state   string
+	attempt int
+	problem string
+}
+
+// progress shows how a run goes on: on a terminal one line a step, drawn again
+// and again; elsewhere one line a change. It is used by one goroutine.
+type progress struct {
+	w     io.Writer
+	width int // of the terminal; 0: not one
+	began time.Time
+	now   func() time.Time
+
+	steps []*stepProgress
+	byID  map[string]*stepProgress
+	run   string
+	lines int // drawn last time
+	drawn time.Time
+	last  string // the latest problem
+}
+
+type stepProgress struct {
+	id    string
+	items map[int]string // state by item
+	began time.Time
+	ended time.Time
+}
+
+func newProgress(w io.Writer, steps []string, now func() time.Time) *progress {
+	p := &progress{w: w, width: width(w), began: now(), now: now, byID: map[string]*stepProgress{}, run: "queued"}
+	for _, id := range steps {
+		p.step(id)
+	}
+	return p
+}
+
+func (p *progress) step(id string) *stepProgress {
+	if s := p.byID[id]; s != nil {
+		return s
+	}
+	s := &stepProgress{id: id, items: map[int]string{}}
+	p.byID[id] = s
+	p.steps = append(p.steps, s)
+	return s
+}
+
+// add takes a change in.
+func (p *progress) add(c change) {
+	if c.run != "" {
+		p.run = c.run
+	} else {
+		s := p.step(c.step)
+		s.items[c.item] = c.state
+		if s.began.IsZero() && (c.state == "leased" || c.state == "running") {
+			s.began = c.at
+		}
+		s.ended = c.at
+	}
+	if c.problem != "" {
+		p.last = c.step + label(c) + ": " + c.problem
+	}
+	if p.width == 0 {
+		p.line(c)
+		return
+	}
+	if p.now().Sub(p.drawn) >= 50*time.Millisecond {
+		p.draw()
+	}
+}
+
+func label(c change) string {
+	if c.target != "" {
+		return "[" + c.target + "]"
+	}
+	return fmt.Sprintf("[%d]", c.item)
+}
+
+// line writes a change as one line. What only passes through is left out.
+func (p *progress) line(c change) {
+	at := c.at.Local().Format("15:04:05.000")
+	if c.run != "" {
+		fmt.Fprintf(p.w, "%s run %s\n", at, clean(c.run))
+		return
+	}
+	switch c.state {
+	case "blocked", "ready", "leased", "parked":
+		return
+	}
+	text := fmt.Sprintf("%s %s%s %s", at, c.step, label(c), c.state)
+	if c.attempt > 1 {
+		text += fmt.Sprintf(" (attempt %d)", c.attempt)
+	}
+	if c.problem != "" {
+		text += ": " + c.problem
+	}
+	fmt.Fprintln(p.w, clean(text))
+}
+
+// draw draws the view over the last one.
+func (p *progress) draw() {
+	if p.width == 0 {
+		return
+	}
+	p.drawn = p.now()
+	var b strings.Builder
+	if p.lines > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", p.lines)
+	}
+	rows := p.rows()
+	for _, row := range rows {
+		b.WriteString("\r\x1b[K" + shorten(row, p.width-1) + "\n")
+	}
+	if extra := p.lines - len(rows); extra > 0 {
+		b.WriteString(strings.Repeat("\r\x1b[K\n", extra) + fmt.Sprintf("\x1b[%dA", extra))
+	}
+	p.lines = len(rows)
+	_, _ = io.WriteString(p.w, b.String()) // a view that can't be drawn must not end the run's wait
+}
+
+// maxRows keeps the view within a terminal of 24 lines.
+const maxRows = 20
+
+func (p *progress) rows() []string {
+	wide := 0
+	for _, s := range p.steps {
+		wide = max(wide, len(s.id))
+	}
+	rows := []string{fmt.Sprintf("run %s  %s", clean(p.run), span(p.now().Sub(p.began)))}
+	for i, s := range p.steps {
+		if i == maxRows {
+			rows = append(rows, fmt.Sprintf("… and %d more steps", len(p.steps)-i))
+			break
+		}
+		rows = append(rows, clean(fmt.Sprintf("%s %-*s  %s", s.mark(), wide, s.id, s.summary())))
+	}
+	if p.last != "" {
+		rows = append(rows, clean(p.last))
+	}
+	return rows
+}
+
+func (s *stepProgress) counts() map[string]int {
+	out := map[string]int{}
+	for _, state := range s.items {
+		out[state]++
+	}
+	return out
+}
+
+// mark is the step's sign: the worst that happened, else that it goes on, else done.
+func (s *stepProgress) mark() string {
+	c := s.counts()
+	switch {
+	case c["failed"]+c["unknown"] > 0:
+		return "✗"
+	case len(s.items) == 0 || c["blocked"] == len(s.items):
+		return "·"
+	case c["succeeded"] == len(s.items):
+		return "✓"
+	case c["skipped"] == len(s.items):
+		return "-"
+	case c["succeeded"]+c["skipped"]+c["cancelled"] == len(s.items):
+		return "✓"
+	}
+	return "▸"
+}
+
+func (s *stepProgress) summary() string {
+	c := s.counts()
+	var parts []string
+	for _, state := range []string{
+		"succeeded", "failed", "unknown", "cancelled", "skipped", "running", "leased", "waiting_retry", "ready", "parked",
+	} {
+		if n := c[state]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if len(parts) == 0 {
+		return "waits"
+	}
+	text := strings.Join(parts, ", ")
+	if !s.began.IsZero() && s.ended.After(s.began) {
+		text += "  " + span(s.ended.Sub(s.began))
+	}
+	return text
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"opsconductor.dev/host/client"
+)
+
+func (c *cli) runCommand() *cobra.Command {
+	return group("run", "Submit runs, follow them, read what they left",
+		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
+		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.cancelCommand())
+}
+
+// waiting is how a command waits for a run.
+type waiting struct {
+	follow  bool // show progress
+	timeout time.Duration
+}
+
+func (w *waiting) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&w.timeout, "timeout", 0, "stop waiting after this time with exit code 7; the run goes on")
+}
+
+// context bounds the wait.
+func (w *waiting) context(ctx context.Context) (context.Context, context.CancelFunc) {
+	if w.timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, w.timeout, errors.New("the time to wait is over"))
+}
+
+func (c *cli) submitCommand() *cobra.Command {
+	var in inputFlags
+	var w waiting
+	var plan, key string
+	var wait bool
+	cmd := &cobra.Command{
+		Use: "submit [FILE]", Short: "Submit a run of a definition, or of a plan by its hash (--plan)",
+		Args: cobra.MaximumNArgs(1),
+	}
+	in.add(cmd)
+	w.add(cmd)
+	cmd.Flags().StringVar(&plan, "plan", "", "hash of a stored plan, instead of a FILE")
+	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key gives the same run")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end, without progress")
+	cmd.Flags().BoolVarP(&w.follow, "follow", "f", false, "wait for the end and show progress")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		request, err := c.submission(args, plan, &in)
+		if err != nil {
+			return err
+		}
+		request.Key = key
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		run, err := host.Submit(cmd.Context(), request)
+		if err != nil {
+			if len(args) == 1 {
+				return &inFile{name: args[0], err: err}
+			}
+			return err
+		}
+		if !wait && !w.follow {
+			return c.showRun(run)
+		}
+		return c.await(cmd.Context(), host, run, w)
+	}
+	return cmd
+}
+
+func (c *cli) submission(args []string, plan string, in *inputFlags) (client.SubmitRequest, error) {
+	if (plan == "") == (len(args) == 0) {
+		return client.SubmitRequest{}, usage("name either a FILE or a --plan")
+	}
+	inputs, err := in.read(c)
+	if err != nil {
+		return client.SubmitRequest{}, err
+	}
+	if plan != "" {
+		if inputs != nil {
+			return client.SubmitRequest{}, usage("a plan has its inputs already: --input goes with a FILE")
+		}
+		return client.SubmitRequest{PlanHash: client.Digest(plan)}, nil
+	}
+	definition, err := c.readInput(args[0], maxDefinition)
+	return client.SubmitRequest{Definition: definition, Inputs: inputs}, err
+}
+
+// await waits for a run's end, shows what it left, and returns how it ended.
+func (c *cli) await(ctx context.Context, host *client.Client, run client.Run, w waiting) error {
+	waitFor, cancel := w.context(ctx)
+	defer cancel()
+	var err error
+	if w.follow {
+		err = c.follow(waitFor, host, run)
+	} else {
+		_, err = host.WaitEnd(waitFor, run.ID)
+	}
+	if waitFor.Err() != nil {
+		fmt.Fprintf(c.err, "run %s goes on; cancel it with: opsconductor run cancel %s\n", run.ID, run.ID)
+		if ctx.Err() == nil {
+			return &exitErr{code: exitWaitTimeout, err: errors.New("the run had not ended when the time to wait was over")}
+		}
+		return &exitErr{code: exitError, err: errors.New("stopped waiting")}
+	}
+	if err != nil {
+		return err
+	}
+	return c.report(ctx, host, run.ID)
+}
+
+// report shows an ended run with its items, and returns how it ended.
+func (c *cli) report(ctx context.Context, host *client.Client, id client.RunID) error {
+	run, err := host.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	steps, err := host.Steps(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c.format == formatTable {
+		if err := c.showItems(ctx, host, id, ""); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.out)
+	}
+	if err := c.showRun(run); err != nil {
+		return err
+	}
+	return runExit(run.State, steps.Items)
+}
+
+func (c *cli) waitCommand() *cobra.Command {
+	var w waiting
+	cmd := &cobra.Command{
+		Use: "wait RUN", Short: "Wait for a run's end; the exit code says how it ended",
+		Args: takes("RUN"),
+	}
+	w.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return c.awaitNamed(cmd.Context(), args[0], w) }
+	return cmd
+}
+
+func (c *cli) watchCommand() *cobra.Command {
+	w := waiting{follow: true}
+	cmd := &cobra.Command{
+		Use: "watch RUN", Short: "Show a run's progress until its end; the exit code says how it ended",
+		Args: takes("RUN"),
+	}
+	w.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return c.awaitNamed(cmd.Context(), args[0], w) }
+	return cmd
+}
+
+func (c *cli) awaitNamed(ctx context.Context, id string, w waiting) error {
+	host, err := c.remote()
+	if err != nil {
+		return err
+	}
+	run, err := host.Run(ctx, client.RunID(id))
+	if err != nil {
+		return err
+	}
+	return c.await(ctx, host, run, w)
+}
+
+func (c *cli) cancelCommand() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use: "cancel RUN", Short: "Ask to cancel a run; attempts under way are told to stop",
+		Args: takes("RUN"),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		run, err := host.Cancel(cmd.Context(), client.RunID(args[0]), reason)
+		if err != nil {
+			return err
+		}
+		return c.showRun(run)
+	}
+	return cmd
+}
+
+func (c *cli) showRun(r client.Run) error {
+	problem := ""
+	if r.Error != nil {
+		problem = r.Error.Error()
+	}
+	took := ""
+	if !r.Ended.IsZero() {
+		took = span(r.Ended.Sub(r.Created))
+	}
+	return c.show(r, pair{"run", string(r.ID)}, pair{"workflow", r.Workflow}, pair{"state", string(r.State)}, pair{"error", problem},
+		pair{"plan", string(r.PlanHash)}, pair{"by", r.By}, pair{"created", stamp(r.Created)}, pair{"started", stamp(r.Started)},
+		pair{"ended", stamp(r.Ended)}, pair{"took", took})
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"opsconductor.dev/host/client"
+)
+
+func (c *cli) runListCommand() *cobra.Command {
+	var state string
+	var limit int
+	cmd := &cobra.Command{Use: "list", Short: "List runs, the newest first", Args: takes()}
+	cmd.Flags().StringVar(&state, "state", "", "only runs of this state")
+	cmd.Flags().IntVar(&limit, "limit", 50, "the most runs to list, up to 1000")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if limit < 1 || limit > 1000 {
+			return usage("--limit is 1 to 1000")
+		}
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		runs, err := host.Runs(cmd.Context(), client.RunState(state), client.Page{Limit: limit})
+		if err != nil {
+			return err
+		}
+		return listing[client.Run]{
+			items: runs.Items, head: []string{"RUN", "WORKFLOW", "STATE", "BY", "CREATED", "TOOK"},
+			row: func(r client.Run) []string {
+				took := ""
+				if !r.Ended.IsZero() {
+					took = span(r.Ended.Sub(r.Created))
+				}
+				return []string{string(r.ID), r.Workflow, string(r.State), r.By, stamp(r.Created), took}
+			},
+		}.write(c)
+	}
+	return cmd
+}
+
+func (c *cli) runGetCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "get RUN", Short: "Show a run and its steps", Args: takes("RUN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			host, err := c.remote()
+			if err != nil {
+				return err
+			}
+			run, err := host.Run(cmd.Context(), client.RunID(args[0]))
+			if err != nil {
+				return err
+			}
+			steps, err := host.Steps(cmd.Context(), run.ID)
+			if err != nil {
+				return err
+			}
+			if c.format != formatTable {
+				return c.show(struct {
+					client.Run
+					Steps []client.Step `json:"steps"`
+				}{run, steps.Items})
+			}
+			if err := c.showRun(run); err != nil {
+				return err
+			}
+			t := table{head: []string{"STEP", "USES", "STATE", "ITEMS", "SUCCEEDED", "FAILED"}}
+			for _, s := range steps.Items {
+				t.add(s.ID, s.Uses, string(s.State), strconv.Itoa(s.Items), strconv.Itoa(s.Counts["succeeded"]),
+					strconv.Itoa(s.Counts["failed"]+s.Counts["unknown"]))
+			}
+			fmt.Fprintln(c.out)
+			return t.write(c.out)
+		},
+	}
+}
+
+func (c *cli) itemsCommand() *cobra.Command {
+	var step string
+	cmd := &cobra.Command{Use: "items RUN", Short: "List a run's items: target, state, attempts, time, first line of output", Args: takes("RUN")}
+	cmd.Flags().StringVar(&step, "step", "", "only items of this step")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		return c.showItems(cmd.Context(), host, client.RunID(args[0]), step)
+	}
+	return cmd
+}
+
+func (c *cli) showItems(ctx context.Context, host *client.Client, id client.RunID, step string) error {
+	items, err := allItems(ctx, host, id, step)
+	if err != nil {
+		return err
+	}
+	room := max(width(c.out)-64, 60)
+	return listing[client.Item]{
+		items: items, head: []string{"STEP", "TARGET", "STATE", "ATTEMPTS", "TOOK", "OUTPUT"},
+		row: func(i client.Item) []string {
+			took := span(time.Duration(i.DurationMS * float64(time.Millisecond)))
+			return []string{i.Step, elementName(i), string(i.State), strconv.Itoa(i.Attempt), took, shorten(gist(i), room)}
+		},
+	}.write(c)
+}
+
+func allItems(ctx context.Context, host *client.Client, id client.RunID, step string) ([]client.Item, error) {
+	var items []client.Item
+	for item, err := range client.All(func(p client.Page) (client.List[client.Item], error) {
+		page, err := host.Items(ctx, id, step, p)
+		return page.List, err
+	}) {
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, item)
+	}
+	return items, nil
+}
+
+// elementName names an item among those of its step.
+func elementName(i client.Item) string {
+	switch {
+	case i.Target != "":
+		return i.Target
+	case len(i.Value) > 0:
+		return shorten(string(i.Value), 24)
+	}
+	return strconv.Itoa(i.Index)
+}
+
+// gist is the line that tells most of an item: its error, the first line of what
+// a command wrote, or its output as JSON.
+func gist(i client.Item) string {
+	if i.Error != nil {
+		return clean(string(i.Error.Code) + ": " + i.Error.Message)
+	}
+	if len(i.Output) == 0 {
+		return clean(i.Reason)
+	}
+	var command struct {
+		Stdout *string `json:"stdout"`
+		Stderr string  `json:"stderr"`
+	}
+	if err := json.Unmarshal(i.Output, &command); err == nil && command.Stdout != nil {
+		if line := firstLine(*command.Stdout); line != "" {
+			return line
+		}
+		return firstLine(command.Stderr)
+	}
+	return clean(string(i.Output))
+}
+
+func (c *cli) logsCommand() *cobra.Command {
+	var step string
+	cmd := &cobra.Command{Use: "logs RUN", Short: "Print what a run's attempts logged", Args: takes("RUN")}
+	cmd.Flags().StringVar(&step, "step", "", "only attempts of this step")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		var logs []client.AttemptLog
+		for log, err := range client.All(func(p client.Page) (client.List[client.AttemptLog], error) {
+			return host.Logs(cmd.Context(), client.RunID(args[0]), step, p)
+		}) {
+			if err != nil {
+				return err
+			}
+			logs = append(logs, log)
+		}
+		if c.format != formatTable {
+			return listing[client.AttemptLog]{items: logs}.write(c)
+		}
+		for _, log := range logs {
+			for _, line := range log.Lines {
+				if _, err := fmt.Fprintf(c.out, "%s %s[%d]#%d %-5s %s\n", line.At.Local().Format("15:04:05.000"),
+					clean(log.Step), log.Item, log.Attempt, clean(line.Level), clean(line.Message)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return cmd
+}

@@ -1,0 +1,19 @@
+package app
+
+import (
+	"context"
+
+	"opsconductor.dev/host/app/bench"
+)
+
+// BenchOptions say what a benchmark does.
+type BenchOptions = bench.Options
+
+// BenchReport is what a benchmark measured.
+type BenchReport = bench.Report
+
+// BenchSteps measures whole steps per second.
+func BenchSteps(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Steps(ctx, o) }
+
+// BenchChain measures the added latency of sequential steps.
+func BenchChain(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Chain(ctx, o) }

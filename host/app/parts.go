@@ -1,0 +1,73 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/inventory"
+	"opsconductor.dev/host/registry"
+	"opsconductor.dev/host/runner"
+	"opsconductor.dev/host/runner/engine"
+	"opsconductor.dev/host/telemetry"
+	"opsconductor.dev/host/vault"
+	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/standard"
+)
+
+// pluginParts are the rooms that run plugins.
+type pluginParts struct {
+	registry *registry.Registry
+	runner   *runner.Runner
+}
+
+// buildPlugins makes the engine, the registry, the host functions and the runner.
+func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
+	settings := engine.DefaultSettings()
+	settings.CacheDir, settings.Log = a.cfg.CacheDir, a.log
+	limits := engine.DefaultLimits()
+	limits.MemoryBytes = int64(a.cfg.PluginMemory) << 20
+	settings.MaxMemoryBytes = max(settings.MaxMemoryBytes, limits.MemoryBytes)
+	eng, err := engine.NewExtism(settings)
+	if err != nil {
+		return nil, fmt.Errorf("make the engine: %w", err)
+	}
+	a.onClose(eng.Close)
+	functions := standard.New(standard.Options{})
+	a.onClose(func(context.Context) error { return functions.Close() })
+	var names []string
+	for _, f := range functions.Functions() {
+		names = append(names, f.Name)
+	}
+	reg, err := registry.New(registry.Config{Store: a.store, Engine: eng, HostFunctions: names})
+	if err != nil {
+		return nil, fmt.Errorf("make the registry: %w", err)
+	}
+	run, err := runner.New(runner.Config{
+		Plugins: reg, Engine: eng, Functions: functions.Functions(), Assets: inventory.NewSource(a.store),
+		Credentials: vault.NewSource(a.store, seal), Limits: limits, RemoteOutputBytes: a.cfg.MaxOutput,
+		Metrics: runnerMetrics{a.metrics}, Log: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the runner: %w", err)
+	}
+	a.metrics.Gauge("plugin_modules", "Compiled plugin modules in memory.", func() float64 { return float64(eng.Stats().Modules) })
+	a.metrics.Gauge("plugin_instances", "Sandboxes that are open.", func() float64 { return float64(eng.Stats().Instances) })
+	a.metrics.Gauge("plugin_calls_abandoned", "Sandboxed calls that did not stop when asked and still run.",
+		func() float64 { return float64(eng.Stats().Abandoned) })
+	return &pluginParts{registry: reg, runner: run}, nil
+}
+
+// runnerMetrics tells the host's metrics what the runner measures.
+type runnerMetrics struct{ metrics *telemetry.Metrics }
+
+// Attempt implements runner.Metrics.
+func (m runnerMetrics) Attempt(plugin, action string, o automation.Outcome) {
+	m.metrics.Attempt(plugin, action, o)
+}
+
+// HostCall implements runner.Metrics.
+func (m runnerMetrics) HostCall(function string, code hostfuncs.Code, wall time.Duration) {
+	m.metrics.HostCall(function, automation.Code(code), wall)
+}
