@@ -115,11 +115,12 @@ if [[ -n ${DATABASE_URL:-} ]]; then
 fi
 
 say "the targets, with pinned host keys and a sealed credential"
-"$bin" credential create "demo$suffix" --kind ssh_key --username "$(id -un)" --key-file "$work/user.key" --protocol ssh --tag "$tag"
+"$bin" credential create "demo$suffix" --kind ssh_key --username "$(id -un)" --key-file "$work/user.key" --protocol ssh --tag "$tag" >/dev/null
 for name in first second; do
   "$bin" asset create "$name$suffix" --address 127.0.0.1 --port "${ports[$name]}" --protocol ssh --os linux --tag "$tag" \
-    --host-key-file "$work/$name.key.pub" --credential "demo$suffix"
+    --host-key-file "$work/$name.key.pub" --credential "demo$suffix" >/dev/null
 done
+"$bin" asset list
 
 definition=examples/first-light.yaml
 if [[ $tag != demo ]]; then
