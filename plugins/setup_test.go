@@ -43,7 +43,7 @@ func build(t *testing.T) map[string][]byte {
 	return artifacts
 }
 
-// shelf is a store that has the built plugins, active and granted what they want.
+// shelf is a store that has plugins, active and granted what they want.
 type shelf map[automation.Digest][]byte
 
 func digest(b []byte) automation.Digest {
@@ -71,7 +71,7 @@ func (s shelf) Artifact(_ context.Context, _ automation.TenantID, d automation.D
 	return s[d], nil
 }
 
-// rig runs actions of the built plugins in the real sandbox.
+// rig runs actions of plugins in the real sandbox.
 type rig struct {
 	artifacts map[string][]byte
 	registry  *registry.Registry
@@ -95,7 +95,7 @@ func fake[Req, Res any](name string, answer func(Req) (Res, error)) hostfuncs.Fu
 	})
 }
 
-func newRig(t *testing.T, f *fakes) *rig {
+func newRig(t *testing.T, f *fakes, artifacts map[string][]byte) *rig {
 	t.Helper()
 	settings := engine.DefaultSettings()
 	settings.CacheDir = t.TempDir()
@@ -110,7 +110,7 @@ func newRig(t *testing.T, f *fakes) *rig {
 			t.Errorf("close the engine: %v", err)
 		}
 	})
-	r := &rig{artifacts: build(t)}
+	r := &rig{artifacts: artifacts}
 	store := shelf{}
 	for _, b := range r.artifacts {
 		store[digest(b)] = b
