@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"opsconductor.dev/host/automation"
@@ -33,36 +32,23 @@ func (db *DB) CreatePlugin(ctx context.Context, p automation.Plugin, wasm []byte
 	if err != nil {
 		return automation.Plugin{}, false, err
 	}
-	if err := store.CheckAct(act, p.Tenant); err != nil {
-		return automation.Plugin{}, false, err
+	stored, err := db.Plugin(ctx, p.Tenant, p.Digest)
+	if err == nil || automation.CodeOf(err) != automation.CodeNotFound {
+		return stored, false, err
 	}
-	var out automation.Plugin
-	created := false
-	err = db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
-		var err error
-		out, err = scanPlugin(w.row(ctx, pluginByDigest, string(p.Digest), string(p.Tenant)))
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if _, repeated, err := w.act(ctx, act, string(p.ID)); err != nil || repeated {
-			return errors.Join(err, store.NotFound("plugin: it was made with this idempotency key, and removed since"))
-		}
+	out, created, err := create(ctx, db, act, p.Tenant, string(p.ID), scanPlugin, pluginByID, func(ctx context.Context, w *writer) error {
 		if err := w.exec(ctx, insertArtifact, string(p.Tenant), string(p.Digest), wasm); err != nil {
 			return err
 		}
-		err = w.exec(ctx, insertPlugin, string(p.ID), string(p.Tenant), p.Name, p.Version, string(p.Digest), p.Size,
+		return w.exec(ctx, insertPlugin, string(p.ID), string(p.Tenant), p.Name, p.Version, string(p.Digest), p.Size,
 			string(p.State), manifest, grants, micros(p.Created), micros(p.Updated))
-		if err != nil {
-			return err
-		}
-		created = true
-		out, err = scanPlugin(w.row(ctx, pluginByID, string(p.ID), string(p.Tenant)))
-		return err
 	})
-	if err != nil {
-		return automation.Plugin{}, false, err
+	if automation.CodeOf(err) == automation.CodeConflict && !errors.Is(err, store.ErrKeyReused) {
+		if stored, lookErr := db.Plugin(ctx, p.Tenant, p.Digest); lookErr == nil { // another caller was faster
+			return stored, false, nil
+		}
 	}
-	return out, created, nil
+	return out, created, err
 }
 
 // UpdatePlugin changes State and Grants of a version whose RowNumber is still p.RowNumber.

@@ -1,0 +1,117 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"opsconductor.dev/host/automation"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	// migrationLock is the advisory lock that one process at a time migrates under.
+	migrationLock    = `SELECT pg_advisory_lock(7307210958231101)`
+	migrationUnlock  = `SELECT pg_advisory_unlock(7307210958231101)`
+	createMigrations = `CREATE TABLE IF NOT EXISTS migrations (
+		number integer PRIMARY KEY, name text NOT NULL, hash text NOT NULL, applied_at timestamptz NOT NULL)`
+	selectMigration = `SELECT hash FROM migrations WHERE number = $1`
+	insertMigration = `INSERT INTO migrations (number, name, hash, applied_at) VALUES ($1, $2, $3, clock_timestamp())`
+	lastMigration   = `SELECT coalesce(max(number), 0) FROM migrations`
+	serverVersion   = `SELECT current_setting('server_version_num')::int`
+)
+
+// oldest is the oldest version of PostgreSQL that this store runs on.
+const oldest = 130000
+
+// migrate applies the files that the database does not have yet, in the order of
+// their numbers, each in one transaction.
+func migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	c, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	conn := c.Conn()
+	var version int
+	if err := conn.QueryRow(ctx, serverVersion).Scan(&version); err != nil {
+		return err
+	}
+	if version < oldest {
+		return &automation.Error{Code: automation.CodeUnavailable, Message: fmt.Sprintf("PostgreSQL %d is too old", version/10000), Allowed: "13 or newer"}
+	}
+	if _, err := conn.Exec(ctx, migrationLock); err != nil {
+		return fmt.Errorf("wait for the migrations of another process: %w", err)
+	}
+	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), migrationUnlock) }()
+	return migrateLocked(ctx, conn)
+}
+
+func migrateLocked(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, createMigrations); err != nil {
+		return fmt.Errorf("prepare the table of migrations: %w", err)
+	}
+	files, err := migrations.ReadDir("migrations") // sorted by name
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		text, err := migrations.ReadFile("migrations/" + f.Name())
+		if err != nil {
+			return err
+		}
+		if err := apply(ctx, conn, i+1, f.Name(), string(text)); err != nil {
+			return fmt.Errorf("migration %s: %w", f.Name(), err)
+		}
+	}
+	var last int
+	if err := conn.QueryRow(ctx, lastMigration).Scan(&last); err != nil {
+		return err
+	}
+	if last > len(files) {
+		return &automation.Error{
+			Code: automation.CodeUnavailable, Message: fmt.Sprintf("the database has migration %d, this version knows %d", last, len(files)),
+			Suggestion: "run the newer version that made it",
+		}
+	}
+	return nil
+}
+
+func apply(ctx context.Context, conn *pgx.Conn, number int, name, text string) error {
+	sum := sha256.Sum256([]byte(text))
+	hash := hex.EncodeToString(sum[:])
+	var applied string
+	err := conn.QueryRow(ctx, selectMigration, number).Scan(&applied)
+	if err == nil {
+		if applied != hash {
+			return &automation.Error{
+				Code: automation.CodeUnavailable, Message: "the database was made by another text of migration " + name,
+				Suggestion: "run the version that made it; a migration never changes once it is released",
+			}
+		}
+		return nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Conn().PgConn().Exec(ctx, text).ReadAll(); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, insertMigration, number, name, hash); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
