@@ -22,7 +22,7 @@ func exit(code int) *int { return &code }
 func TestInTheSandbox(t *testing.T) {
 	t.Parallel()
 	f := &fakes{}
-	r := newRig(t, f, build(t))
+	r := newRig(t, f, build(t, "-plugins", "."))
 	for name, wasm := range r.artifacts {
 		if _, err := r.registry.Inspect(t.Context(), wasm); err != nil {
 			t.Errorf("%s: the registry refuses it: %v", name, err)

@@ -20,11 +20,12 @@ import (
 	"opsconductor.dev/sdk/go/step"
 )
 
-// build builds the built-in plugins from source and returns them by name.
-func build(t *testing.T) map[string][]byte {
+// build runs ./build with arguments ("-plugins", ".": all built-in plugins) and
+// returns the artifacts by name.
+func build(t testing.TB, args ...string) map[string][]byte {
 	t.Helper()
 	out := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "run", "./build", "-plugins", ".", "-out", out)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./build", "-out", out}, args...)...)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, output)
 	}
@@ -95,7 +96,7 @@ func fake[Req, Res any](name string, answer func(Req) (Res, error)) hostfuncs.Fu
 	})
 }
 
-func newRig(t *testing.T, f *fakes, artifacts map[string][]byte) *rig {
+func newRig(t testing.TB, f *fakes, artifacts map[string][]byte) *rig {
 	t.Helper()
 	settings := engine.DefaultSettings()
 	settings.CacheDir = t.TempDir()
@@ -120,6 +121,10 @@ func newRig(t *testing.T, f *fakes, artifacts map[string][]byte) *rig {
 		t.Fatal(err)
 	}
 	r.runner, err = runner.New(runner.Config{Plugins: r.registry, Engine: e, Functions: []hostfuncs.Func{
+		hostfuncs.New("log", "a fake", false, func(_ context.Context, s *hostfuncs.Session, r step.LogRequest) (step.LogResult, error) {
+			s.Log(r.Level, r.Message)
+			return step.LogResult{}, nil
+		}),
 		fake("ssh_exec", func(q step.SSHExecRequest) (step.SSHExecResult, error) { return f.ssh(q) }),
 		fake("probe_tcp", func(q step.ProbeTCPRequest) (step.ProbeTCPResult, error) { return f.tcp(q) }),
 		fake("probe_dns", func(q step.ProbeDNSRequest) (step.ProbeDNSResult, error) { return f.dns(q) }),
@@ -131,14 +136,14 @@ func newRig(t *testing.T, f *fakes, artifacts map[string][]byte) *rig {
 }
 
 // call runs an action ("linux.command") once, as attempt number n.
-func (r *rig) call(t *testing.T, action, with string, n int) automation.Outcome {
+func (r *rig) call(t testing.TB, action, with string, n int) automation.Outcome {
 	t.Helper()
 	plugin, name, _ := strings.Cut(action, ".")
 	a := automation.Attempt{
 		AttemptKey: automation.AttemptKey{Run: "run-1", Attempt: n}, Tenant: "default", Workflow: "test", StepID: "s",
 		Plugin: plugin, Action: name, Digest: digest(r.artifacts[plugin]), Effect: automation.EffectPure,
 		Input: json.RawMessage(with), Timeout: time.Minute,
-		Target: &automation.Target{Name: "web-1", Address: "192.0.2.1", Protocol: "ssh"},
+		Target: &automation.Target{Name: "web-1", Address: "192.0.2.1", Protocol: "ssh", Tags: []string{"demo"}, Vars: map[string]any{"role": "db"}},
 	}
 	return r.runner.Execute(t.Context(), a, nil)
 }
