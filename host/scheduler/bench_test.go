@@ -13,11 +13,12 @@ func BenchmarkSingleStepRuns(b *testing.B) {
 	f.start(f.st, executor(succeed))
 	plan := steps(automation.EffectPure, 1)
 	f.await(f.submit(plan), ended)
+	hash := plan.Hash()
 	b.SetParallelism(64)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			f.submit(plan)
+			f.accept(plan, hash)
 		}
 	})
 	f.await(f.submit(plan), ended)

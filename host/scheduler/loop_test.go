@@ -69,17 +69,23 @@ func steps(effect automation.Effect, n int) *workflow.Plan {
 	return p
 }
 
+// submit stores a plan and accepts a run of it.
 func (f *fixture) submit(p *workflow.Plan) automation.RunID {
 	f.t.Helper()
 	b, err := p.Encode()
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	hash := p.Hash()
-	now := time.Now().UTC()
-	if err := f.st.PutPlan(f.t.Context(), automation.DefaultTenant, hash, b, now); err != nil {
+	if err := f.st.PutPlan(f.t.Context(), automation.DefaultTenant, p.Hash(), b, time.Now().UTC()); err != nil {
 		f.t.Fatal(err)
 	}
+	return f.accept(p, p.Hash())
+}
+
+// accept accepts a run of a stored plan.
+func (f *fixture) accept(p *workflow.Plan, hash automation.Digest) automation.RunID {
+	f.t.Helper()
+	now := time.Now().UTC()
 	run := automation.Run{
 		ID: automation.NewID[automation.RunID](), Tenant: automation.DefaultTenant, Workflow: p.Workflow,
 		PlanHash: hash, State: automation.RunQueued, By: "test", Created: now,
