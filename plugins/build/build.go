@@ -101,7 +101,8 @@ func replace(file string, b []byte) error {
 }
 
 // compile runs the Go toolchain. What would make two builds of one source differ
-// is left out: paths, the state of the repository, the caller's GOFLAGS.
+// is left out: paths, the state of the repository, the caller's GOFLAGS (an empty
+// one would let those of go env -w through).
 func compile(ctx context.Context, folder string) ([]byte, error) {
 	scratch, err := os.MkdirTemp("", "opsconductor-plugin-*")
 	if err != nil {
@@ -109,9 +110,9 @@ func compile(ctx context.Context, folder string) ([]byte, error) {
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	file := filepath.Join(scratch, "plugin.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-buildmode=c-shared", "-ldflags=-s -w -buildid=", "-o", file, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildmode=c-shared", "-ldflags=-s -w -buildid=", "-o", file, ".")
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=", "GOWASM=", "GOEXPERIMENT=")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWASM=", "GOEXPERIMENT=")
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, output)
 	}
