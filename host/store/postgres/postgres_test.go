@@ -114,3 +114,7 @@ func TestStore(t *testing.T) {
 		},
 	})
 }
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(b testing.TB) store.Store { return open(b, database(b)) })
+}

@@ -125,6 +125,8 @@ func dsn(c Config, readOnly bool) string {
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
+	} else {
+		q.Add("_pragma", "temp_store(MEMORY)") // statement journals: readers' sorts go to disk when they are large
 	}
 	q.Set("_dqs", "0")
 	u := url.URL{Scheme: "file", Path: c.Path, RawQuery: q.Encode()}

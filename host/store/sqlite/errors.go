@@ -57,6 +57,12 @@ func ownFault(err error) bool {
 	return code&0xff == lib.SQLITE_CONSTRAINT || code&0xff == lib.SQLITE_TOOBIG || code&0xff == lib.SQLITE_MISMATCH
 }
 
+// refersToNothing reports whether err is about a row that another refers to.
+func refersToNothing(err error) bool {
+	code, ok := codeOf(err)
+	return ok && code == lib.SQLITE_CONSTRAINT_FOREIGNKEY
+}
+
 func codeOf(err error) (int, bool) {
 	var e *driver.Error
 	if !errors.As(err, &e) {

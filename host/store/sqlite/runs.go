@@ -11,12 +11,11 @@ import (
 )
 
 const (
-	takeNumber    = `UPDATE shards SET seq = seq + 1 WHERE shard = ? RETURNING seq`
-	insertShard   = `INSERT INTO shards (shard) VALUES (?) ON CONFLICT DO NOTHING`
-	insertRun     = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectRun     = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, created_at, started_at, ended_at, seq FROM runs`
-	runByID       = selectRun + ` WHERE id = ? AND tenant = ?`
-	selectHasPlan = `SELECT 1 FROM plans WHERE tenant = ? AND hash = ?`
+	takeNumber  = `UPDATE shards SET seq = seq + 1 WHERE shard = ? RETURNING seq`
+	insertShard = `INSERT INTO shards (shard) VALUES (?) ON CONFLICT DO NOTHING`
+	insertRun   = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectRun   = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, created_at, started_at, ended_at, seq FROM runs`
+	runByID     = selectRun + ` WHERE id = ? AND tenant = ?`
 )
 
 // Accept stores a run in state queued with its first entry and the act.
@@ -46,9 +45,6 @@ func (db *DB) Accept(ctx context.Context, run automation.Run, act automation.Act
 }
 
 func (w *writer) accept(ctx context.Context, run automation.Run, body []byte) (seq int64, err error) {
-	if _, err := scanInt(w.row(ctx, selectHasPlan, string(run.Tenant), string(run.PlanHash))); err != nil {
-		return 0, gone(err, "plan: store it before a run of it")
-	}
 	err = w.row(ctx, takeNumber, run.Shard).Scan(&seq)
 	if errors.Is(err, sql.ErrNoRows) { // the first run of its shard
 		if err := w.exec(ctx, insertShard, run.Shard); err != nil {
@@ -61,6 +57,9 @@ func (w *writer) accept(ctx context.Context, run automation.Run, body []byte) (s
 	}
 	err = w.exec(ctx, insertRun, string(run.ID), string(run.Tenant), run.Shard, run.Workflow, string(run.PlanHash),
 		string(run.State), run.By, run.Created.Unix()/86400, micros(run.Created), seq)
+	if refersToNothing(err) {
+		return 0, store.NotFound("plan: store it before a run of it")
+	}
 	if err != nil {
 		return 0, err
 	}

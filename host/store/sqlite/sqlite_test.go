@@ -53,3 +53,7 @@ func execute(t testing.TB, path, statement string) error {
 	_, err = raw.ExecContext(t.Context(), statement)
 	return err
 }
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(b testing.TB) store.Store { return open(b, filepath.Join(b.TempDir(), "ops.db")) })
+}
