@@ -68,7 +68,7 @@ func (c *conn) mind() {
 			continue
 		}
 		late := time.AfterFunc(o.KeepAlive, c.abort)
-		_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+		err := c.ping()
 		late.Stop()
 		if err != nil {
 			c.abort()
@@ -131,8 +131,13 @@ func (c *conn) openChannel(ctx context.Context) (channel, error) {
 	c.pool.wg.Go(func() {
 		late := time.AfterFunc(c.pool.opt.OpenTimeout, c.abort)
 		defer late.Stop()
-		ch, reqs, err := c.client.OpenChannel("session", nil)
-		answered <- answer{channel{ch, reqs}, err}
+		ch, err := c.openOnce()
+		if isRefusal(err) && c.hasServed() && c.ping() == nil {
+			// The server may not yet have counted off a session that has just been
+			// closed; the answer to a later request shows that it has.
+			ch, err = c.openOnce()
+		}
+		answered <- answer{ch, err}
 	})
 	select {
 	case a := <-answered:
@@ -152,6 +157,28 @@ func (c *conn) openChannel(ctx context.Context) (channel, error) {
 		})
 		return channel{}, ctx.Err()
 	}
+}
+
+func (c *conn) openOnce() (channel, error) {
+	ch, reqs, err := c.client.OpenChannel("session", nil)
+	return channel{ch, reqs}, err
+}
+
+// ping asks the server for a sign of life.
+func (c *conn) ping() error {
+	_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+	return err
+}
+
+func (c *conn) hasServed() bool {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	return c.served
+}
+
+func isRefusal(err error) bool {
+	var refusal *xssh.OpenChannelError
+	return errors.As(err, &refusal)
 }
 
 // openError tells a refusal, which the connection survives, from its end.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -96,3 +97,35 @@ func eventually(t *testing.T, what string, holds func() bool) {
 		}
 	}
 }
+
+// fake starts a server in process that ends with the test.
+func fake(t *testing.T, c sshtest.FakeConfig) *sshtest.Fake {
+	t.Helper()
+	f, err := sshtest.StartFake(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Stop)
+	return f
+}
+
+func fakeEndpoint(f *sshtest.Fake) ssh.Endpoint {
+	return ssh.Endpoint{
+		Tenant: "default", Name: "fake1", Host: f.Host, Port: f.Port, HostKeys: []string{f.HostKey}, Check: allow,
+		Credential: hostfuncs.Credential{Name: "pass", Version: 1, Kind: "password", Username: "tester", Password: secret(sshtest.Password)},
+	}
+}
+
+// proxy starts a proxy to a server that ends with the test.
+func proxy(t *testing.T, s *sshtest.Server) *sshtest.Proxy {
+	t.Helper()
+	p, err := sshtest.StartProxy(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	return p
+}
+
+// stopProcess ends a process that a test has left behind on purpose.
+func stopProcess(pid int) error { return syscall.Kill(pid, syscall.SIGKILL) }

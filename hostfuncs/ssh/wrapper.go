@@ -12,12 +12,15 @@ import (
 // inside single quotes, and use only what POSIX gives a shell without a terminal.
 
 // announce writes NONCE PID PGRP REST to standard error without starting a
-// process. Without /proc PGRP and REST are empty.
-const announce = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; echo %s $$ $_oc5 $_oc6 >&2; `
+// process. Without /proc PGRP and REST are empty. OpenSSH has made the shell a
+// group leader already; where a server has not, setsid, if it is there, will.
+const announce = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
+	`[ "${_oc5:-$$}" = $$ ] || { _oc7=$(command -v setsid) && _oc5=$$; }; ` +
+	`echo %s $$ $_oc5 $_oc6 >&2; `
 
-// become turns the shell into the command. OpenSSH has made it a group leader
-// already; for a server that has not, setsid does it within the same process.
-const become = `[ "${_oc5:-$$}" = $$ ] || { command -v setsid >/dev/null 2>&1 && exec setsid "$@"; }; exec "$@"`
+// become turns the shell into the command, in the same process. setsid keeps the
+// process id too, as the shell leads no group.
+const become = `[ -z "$_oc7" ] || exec "$_oc7" "$@"; exec "$@"`
 
 // fetch reads a command of a known length from standard input, byte by byte so
 // that what follows is left for the command, and runs it. The text is one
