@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
 
 	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/store/postgres"
@@ -43,6 +44,10 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
 			return 1
 		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return code
 }

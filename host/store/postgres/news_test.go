@@ -1,0 +1,101 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
+	"opsconductor.dev/host/store/postgres"
+)
+
+// silent makes the polls so rare that only notifications can wake.
+func silent(c *postgres.Config) { c.Poll = time.Hour }
+
+// TestNewsReachesOtherProcesses: what one process commits wakes another one's
+// waiters of that topic, also after the connection that listens was cut.
+func TestNewsReachesOtherProcesses(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	here, there := open(t, url, silent), open(t, url, silent)
+	inbox, stop := there.Wake(store.TopicInbox)
+	defer stop()
+	entries, stop := there.Wake(store.TopicEntries)
+	defer stop()
+	plan := automation.Digest(strings.Repeat("a", 64))
+	if err := here.PutPlan(t.Context(), automation.DefaultTenant, plan, []byte("{}"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	accept := func() automation.RunID {
+		now := time.Now()
+		run := automation.Run{ID: automation.NewID[automation.RunID](), Tenant: automation.DefaultTenant, PlanHash: plan, Created: now}
+		act := automation.Act{Tenant: automation.DefaultTenant, By: "ann", Action: "run.submit", At: now}
+		if _, _, err := here.Accept(t.Context(), run, act); err != nil {
+			t.Fatal(err)
+		}
+		return run.ID
+	}
+	hear(t, "that the listener is there", inbox)
+	drain(inbox, entries)
+	run := accept()
+	hear(t, "a run that another process accepted", inbox)
+	hear(t, "its entry", entries)
+
+	epoch, err := here.Lead(t.Context(), 0, "h", 0, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain(inbox, entries)
+	b := store.Batch{Host: "h", Epoch: epoch, Entries: []automation.Entry{{Run: run, Facts: []automation.Fact{{Kind: automation.FactTimerFired}}}}}
+	if err := here.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	hear(t, "an entry of the leader", entries)
+	select {
+	case <-inbox:
+		t.Error("an entry of the leader woke a waiter of the inbox")
+	default:
+	}
+
+	cut := `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`
+	if err := execute(url, cut); err != nil {
+		t.Fatal(err)
+	}
+	hear(t, "that news may have been lost", inbox)
+	hear(t, "that it listens again", inbox)
+	drain(inbox, entries)
+	accept()
+	hear(t, "a run, after the connection was cut", inbox)
+}
+
+// TestPollWakes: without any news, everyone is asked to look now and then.
+func TestPollWakes(t *testing.T) {
+	t.Parallel()
+	db := open(t, database(t), func(c *postgres.Config) { c.Poll = 20 * time.Millisecond })
+	inbox, stop := db.Wake(store.TopicInbox)
+	defer stop()
+	for range 3 {
+		hear(t, "a hint to look", inbox)
+	}
+}
+
+func hear(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	late := time.NewTimer(20 * time.Second)
+	defer late.Stop()
+	select {
+	case <-c:
+	case <-late.C:
+		t.Fatalf("not heard: %s", what)
+	}
+}
+
+func drain(channels ...<-chan struct{}) {
+	for _, c := range channels {
+		select {
+		case <-c:
+		default:
+		}
+	}
+}
