@@ -9,6 +9,7 @@ bin=$PWD/bin/opsconductor
 work=$(mktemp -d "${TMPDIR:-/tmp}/opsconductor-demo.XXXXXX")
 dir=$work/host
 pids=()
+schema=""
 
 cleanup() {
   local status=$?
@@ -16,6 +17,9 @@ cleanup() {
   local pid
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  if [[ -n $schema ]]; then
+    psql "$DATABASE_URL" -qX -c "DROP SCHEMA $schema CASCADE" 2>/dev/null || echo "demo: the schema $schema is left over" >&2
+  fi
   rm -rf "$work"
   exit "$status"
 }
@@ -93,8 +97,15 @@ for name in first second; do
 done
 
 if [[ -n ${DATABASE_URL:-} ]]; then
-  say "a server on PostgreSQL, in $dir"
-  export OPSCONDUCTOR_DATABASE_URL=$DATABASE_URL
+  say "a server on PostgreSQL, in a schema of its own"
+  # The demo's credential is sealed under a key that goes away with it: what it
+  # stores must go away too.
+  new_schema=opsconductor_demo_$$_$RANDOM
+  psql "$DATABASE_URL" -qX -v ON_ERROR_STOP=1 -c "CREATE SCHEMA $new_schema"
+  schema=$new_schema
+  join=?
+  [[ $DATABASE_URL != *\?* ]] || join='&'
+  export OPSCONDUCTOR_DATABASE_URL="$DATABASE_URL${join}search_path=$schema"
 else
   say "a server on SQLite, in $dir"
 fi
@@ -106,30 +117,16 @@ OPSCONDUCTOR_URL=$(<"$dir/url")
 export OPSCONDUCTOR_URL
 echo "it answers at $OPSCONDUCTOR_URL"
 
-# A database that others use too may have the last demo's assets.
-tag=demo
-suffix=""
-if [[ -n ${DATABASE_URL:-} ]]; then
-  suffix=-$$-$RANDOM
-  tag=demo$suffix
-fi
-
 say "the targets, with pinned host keys and a sealed credential"
-"$bin" credential create "demo$suffix" --kind ssh_key --username "$(id -un)" --key-file "$work/user.key" --protocol ssh --tag "$tag" >/dev/null
+"$bin" credential create "demo" --kind ssh_key --username "$(id -un)" --key-file "$work/user.key" --protocol ssh --tag demo >/dev/null
 for name in first second; do
-  "$bin" asset create "$name$suffix" --address 127.0.0.1 --port "${ports[$name]}" --protocol ssh --os linux --tag "$tag" \
-    --host-key-file "$work/$name.key.pub" --credential "demo$suffix" >/dev/null
+  "$bin" asset create "$name" --address 127.0.0.1 --port "${ports[$name]}" --protocol ssh --os linux --tag demo \
+    --host-key-file "$work/$name.key.pub" --credential "demo" >/dev/null
 done
 "$bin" asset list
 
-definition=examples/first-light.yaml
-if [[ $tag != demo ]]; then
-  sed "s/'demo' in asset.tags/'$tag' in asset.tags/" "$definition" >"$work/first-light.yaml"
-  definition=$work/first-light.yaml
-fi
-
 say "plan, then run exactly that plan"
-plan=$("$bin" workflow plan "$definition" --hash-only)
+plan=$("$bin" workflow plan examples/first-light.yaml --hash-only)
 echo "plan $plan"
 "$bin" run submit --plan "$plan" --follow --timeout 2m
 

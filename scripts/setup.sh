@@ -24,6 +24,7 @@ fi
 have_sshd || missing+=(openssh-server)
 have ssh-keygen || missing+=(openssh-client)
 have_postgres || missing+=(postgresql)
+have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
 have curl || missing+=(curl)
 
