@@ -17,7 +17,7 @@ func sshAsset(name string) service.AssetRequest {
 	return service.AssetRequest{Name: name, Address: "10.0.0.1", Protocol: automation.ProtocolSSH, OS: "linux", Tags: []string{"web"}}
 }
 
-func (f *fixture) asset(t *testing.T, r service.AssetRequest) automation.Asset {
+func (f *fixture) asset(t testing.TB, r service.AssetRequest) automation.Asset {
 	t.Helper()
 	a, created, err := f.CreateAsset(t.Context(), admin(), r, "")
 	if err != nil || !created {

@@ -35,7 +35,8 @@ func (s *Service) EnsureBuiltin(ctx context.Context, wasm []byte) (automation.Pl
 		return pl, s.replaceBuilds(ctx, p, pl)
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "activate a built-in plugin",
-		slog.String("plugin", pl.Name), slog.String("version", pl.Version), slog.String("digest", string(pl.Digest)))
+		slog.String("plugin", pl.Name), slog.String("version", pl.Version), slog.String("digest", string(pl.Digest)),
+		slog.String("host_version", s.version))
 	pl, err = s.activate(ctx, p, pl, wantedGrants(pl.Manifest))
 	if err != nil {
 		return automation.Plugin{}, fmt.Errorf("activate built-in plugin %s: %w", pl.Name, err)

@@ -34,7 +34,7 @@ func password(name string, scope automation.CredentialScope) service.CredentialR
 	return service.CredentialRequest{Name: name, Kind: automation.CredentialPassword, Username: "root", Password: secret(canary), Scope: scope}
 }
 
-func (f *fixture) credential(t *testing.T, r service.CredentialRequest) automation.Credential {
+func (f *fixture) credential(t testing.TB, r service.CredentialRequest) automation.Credential {
 	t.Helper()
 	c, created, err := f.CreateCredential(t.Context(), admin(), r, "")
 	if err != nil || !created {
@@ -57,7 +57,7 @@ func privateKey(t *testing.T) string {
 }
 
 // open gives what a protocol would get.
-func (f *fixture) open(t *testing.T, ref, asset string) (vault.Opened, error) {
+func (f *fixture) open(t testing.TB, ref, asset string) (vault.Opened, error) {
 	t.Helper()
 	a := automation.Asset{Tenant: automation.DefaultTenant, Name: asset}
 	return vault.NewSource(f.store, f.vault).Open(t.Context(), automation.DefaultTenant, ref, a, automation.ProtocolSSH)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -128,6 +129,7 @@ type place struct{ step, index int }
 // page collects items of the steps first to last from a place on.
 func (v *view) page(first, last int, from place, limit int) ItemPage {
 	out := ItemPage{Items: []Item{}, Seq: v.seq}
+	states := sync.OnceValue(v.fold.Steps) // counts every item of the run: once a page at most
 	for step := max(first, from.step); step <= last; step++ {
 		index := 0
 		if step == from.step {
@@ -139,16 +141,16 @@ func (v *view) page(first, last int, from place, limit int) ItemPage {
 				out.Next = placeText(place{step, it.Index})
 				return out
 			}
-			out.Items = append(out.Items, v.item(it))
+			out.Items = append(out.Items, v.item(it, states))
 		}
 	}
 	return out
 }
 
-func (v *view) item(it machine.ItemView) Item {
+func (v *view) item(it machine.ItemView, states func() []machine.StepView) Item {
 	out := Item{
 		Step: it.StepID, Index: it.Index, Value: it.Element.Value, State: it.State, Attempt: it.Attempt, Host: it.Host,
-		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Reason: v.reason(it),
+		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Reason: v.reason(it, states),
 	}
 	if it.Element.Target != nil {
 		out.Target = it.Element.Target.Name
@@ -163,10 +165,10 @@ func (v *view) item(it machine.ItemView) Item {
 }
 
 // reason says in words why an item is in a state that is not plain progress.
-func (v *view) reason(it machine.ItemView) string {
+func (v *view) reason(it machine.ItemView, states func() []machine.StepView) string {
 	switch it.State {
 	case automation.ItemBlocked:
-		return "waits for " + v.open(it.Step)
+		return "waits for " + v.open(it.Step, states())
 	case automation.ItemReady, automation.ItemParked:
 		return "waits for a worker, or for room under a limit"
 	case automation.ItemWaitingRetry:
@@ -183,8 +185,7 @@ func (v *view) reason(it machine.ItemView) string {
 }
 
 // open names the steps that a step needs and that have not ended.
-func (v *view) open(step int) string {
-	states := v.fold.Steps()
+func (v *view) open(step int, states []machine.StepView) string {
 	var names []string
 	for _, n := range v.plan.Steps[step].Needs {
 		if !states[n].State.Ended() {

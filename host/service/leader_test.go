@@ -20,7 +20,7 @@ type leader struct {
 	epoch int64
 }
 
-func (f *fixture) lead(t *testing.T) *leader {
+func (f *fixture) lead(t testing.TB) *leader {
 	t.Helper()
 	host, err := f.store.RegisterHost(t.Context(), automation.Host{ID: automation.NewID[automation.HostID](), Name: "h", Slots: 8})
 	if err != nil {
@@ -34,7 +34,7 @@ func (f *fixture) lead(t *testing.T) *leader {
 }
 
 // commit adds one entry, with the run's new record where update is not nil.
-func (l *leader) commit(t *testing.T, run automation.RunID, update *automation.RunUpdate, facts ...automation.Fact) int64 {
+func (l *leader) commit(t testing.TB, run automation.RunID, update *automation.RunUpdate, facts ...automation.Fact) int64 {
 	t.Helper()
 	for i := range facts {
 		facts[i].At = l.clock.Now()
@@ -81,7 +81,7 @@ func (l *leader) ended(state automation.RunState) *automation.RunUpdate {
 
 // fanPlan has a step "fan" over n values and a step "sum" that needs it, of an
 // active plugin.
-func (f *fixture) fanPlan(t *testing.T, n int) automation.Digest {
+func (f *fixture) fanPlan(t testing.TB, n int) automation.Digest {
 	t.Helper()
 	pl, err := f.EnsureBuiltin(t.Context(), artifact(manifest("core", "1.0.0"), ""))
 	if err != nil {
@@ -102,7 +102,7 @@ func (f *fixture) fanPlan(t *testing.T, n int) automation.Digest {
 	})
 }
 
-func (f *fixture) putPlan(t *testing.T, p *workflow.Plan) automation.Digest {
+func (f *fixture) putPlan(t testing.TB, p *workflow.Plan) automation.Digest {
 	t.Helper()
 	b, err := p.Encode()
 	if err != nil {
@@ -115,7 +115,7 @@ func (f *fixture) putPlan(t *testing.T, p *workflow.Plan) automation.Digest {
 	return hash
 }
 
-func (f *fixture) submit(t *testing.T, hash automation.Digest) automation.Run {
+func (f *fixture) submit(t testing.TB, hash automation.Digest) automation.Run {
 	t.Helper()
 	run, created, err := f.Submit(t.Context(), principal(automation.RoleSubmitter), service.SubmitRequest{PlanHash: hash})
 	if err != nil || !created {
@@ -126,7 +126,7 @@ func (f *fixture) submit(t *testing.T, hash automation.Digest) automation.Run {
 
 // wholeRun commits a whole run with n items, an entry a fact, and returns the
 // number of its last entry.
-func (l *leader) wholeRun(t *testing.T, run automation.RunID, n int) int64 {
+func (l *leader) wholeRun(t testing.TB, run automation.RunID, n int) int64 {
 	t.Helper()
 	for i := range n {
 		update := l.running()

@@ -29,7 +29,7 @@ func artifact(m automation.Manifest, build string) []byte {
 	return b
 }
 
-func (f *fixture) upload(t *testing.T, wasm []byte) automation.Plugin {
+func (f *fixture) upload(t testing.TB, wasm []byte) automation.Plugin {
 	t.Helper()
 	pl, created, err := f.UploadPlugin(t.Context(), admin(), wasm, "")
 	if err != nil || !created {

@@ -21,7 +21,7 @@ type Deps struct {
 	Now func() time.Time
 	// Log takes what the service does of its own accord (built-in plugins); nil: nothing is logged.
 	Log *slog.Logger
-	// Version of the host, for the audit log.
+	// Version of the host, for the log.
 	Version string
 }
 
@@ -39,13 +39,13 @@ type Service struct {
 	views    *lru[viewKey, *view]
 }
 
-// The bounds of the caches, in weight: a plan weighs its steps and targets, a
-// view of a run its items and events.
+// The bounds of the caches, in number and in weight: a plan weighs its steps and
+// targets, a view of a run its events (some 250 bytes each, with the items).
 const (
 	maxPrograms      = 256
-	maxProgramWeight = 200_000
+	maxProgramWeight = 100_000
 	maxViews         = 256
-	maxViewWeight    = 400_000
+	maxViewWeight    = 200_000
 )
 
 // New returns a service over its parts.

@@ -43,7 +43,7 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func setup(t *testing.T) *fixture {
+func setup(t testing.TB) *fixture {
 	t.Helper()
 	dir := t.TempDir()
 	key, err := vault.CreateKey(filepath.Join(dir, "key"))
@@ -91,7 +91,7 @@ func admin() automation.Principal { return principal(automation.RoleAdmin) }
 
 // wantCode checks an error's code, and that it is one of the two types that
 // every use case promises.
-func wantCode(t *testing.T, err error, want automation.Code) {
+func wantCode(t testing.TB, err error, want automation.Code) {
 	t.Helper()
 	if got := automation.CodeOf(err); got != want {
 		t.Errorf("got code %q (%v); want %q", got, err, want)
@@ -99,7 +99,7 @@ func wantCode(t *testing.T, err error, want automation.Code) {
 	wantOurs(t, err)
 }
 
-func wantOurs(t *testing.T, err error) {
+func wantOurs(t testing.TB, err error) {
 	t.Helper()
 	if err == nil {
 		return
@@ -112,7 +112,7 @@ func wantOurs(t *testing.T, err error) {
 }
 
 // wantPlaces checks the pointers of the problems that a request has, all at once.
-func wantPlaces(t *testing.T, err error, want ...string) {
+func wantPlaces(t testing.TB, err error, want ...string) {
 	t.Helper()
 	wantOurs(t, err)
 	var got []string
@@ -132,7 +132,7 @@ func wantPlaces(t *testing.T, err error, want ...string) {
 }
 
 // lastAudit returns the newest audit entry.
-func (f *fixture) lastAudit(t *testing.T) automation.AuditEntry {
+func (f *fixture) lastAudit(t testing.TB) automation.AuditEntry {
 	t.Helper()
 	list, err := f.store.Audit(t.Context(), automation.DefaultTenant, 0, 1000)
 	if err != nil || len(list) == 0 {

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/service"
+	"opsconductor.dev/host/store"
 )
 
 func TestTokenLife(t *testing.T) {
@@ -114,6 +116,61 @@ func TestTokenRefused(t *testing.T) {
 		if !value.Empty() {
 			t.Errorf("%s: got a secret with the error", name)
 		}
+	}
+}
+
+// mixedUp is a store that answers every lookup with the same token.
+type mixedUp struct {
+	store.Store
+	token automation.Token
+}
+
+func (m mixedUp) TokenByHash(context.Context, []byte) (automation.Token, error) { return m.token, nil }
+
+// TestAuthenticateChecksWhatItGot: whatever the store answers, the token's own
+// hash must be that of the secret, and the token whole.
+func TestAuthenticateChecksWhatItGot(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	tok, value, err := f.CreateToken(t.Context(), admin(), service.TokenRequest{Name: "ci", Role: automation.RoleAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, other, err := f.CreateToken(t.Context(), admin(), service.TokenRequest{Name: "other", Role: automation.RoleSubmitter})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(tok automation.Token, secret automation.Secret) (automation.Principal, error) {
+		s := service.New(service.Deps{Store: mixedUp{f.store, tok}, Vault: f.vault, Registry: manifests{}, Now: f.clock.Now})
+		return s.Authenticate(t.Context(), string(secret.Reveal()))
+	}
+	if _, err := ask(tok, value); err != nil {
+		t.Errorf("its own token: got %v", err)
+	}
+	if who, err := ask(tok, other); err == nil {
+		t.Errorf("the token of another secret: got %+v", who)
+	}
+	for what, take := range map[string]func(*automation.Token){
+		"tenant": func(t *automation.Token) { t.Tenant = "" }, "name": func(t *automation.Token) { t.Name = "" },
+		"role": func(t *automation.Token) { t.Role = "" }, "unknown role": func(t *automation.Token) { t.Role = "root" },
+		"identifier": func(t *automation.Token) { t.ID = "" }, "hash": func(t *automation.Token) { t.Hash = nil },
+	} {
+		broken := tok
+		take(&broken)
+		if who, err := ask(broken, value); automation.CodeOf(err) != automation.CodeUnauthenticated {
+			t.Errorf("without its %s: got %+v, %v", what, who, err)
+		}
+	}
+}
+
+func TestBootstrapAdminWhereTokensAre(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	if _, _, err := f.CreateToken(t.Context(), admin(), service.TokenRequest{Name: "ci", Role: automation.RoleSubmitter}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := f.BootstrapAdmin(t.Context()); err != nil || !s.Empty() {
+		t.Errorf("got a secret or %v; want neither", err)
 	}
 }
 

@@ -121,11 +121,6 @@ func (v *view) apply(e automation.Entry) error {
 	return nil
 }
 
-// weight is the view's share of the cache's bound: items and events.
-func (v *view) weight() int {
-	n := 1 + len(v.events)
-	for _, step := range v.fold.Steps() {
-		n += step.Items
-	}
-	return n
-}
+// weight is the view's share of the cache's bound: its events, of which every
+// item has at least one.
+func (v *view) weight() int { return 1 + len(v.events) }

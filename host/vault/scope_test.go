@@ -102,6 +102,7 @@ func TestSourceChecksBeforeItOpens(t *testing.T) {
 		"another asset":    {"default", "web", automation.Asset{Tenant: "default", Name: "db-1"}, "ssh", automation.CodeDenied},
 		"another protocol": {"default", "web", asset, "none", automation.CodeDenied},
 		"another tenant":   {"other", "web", automation.Asset{Tenant: "other", Name: "web-1"}, "ssh", automation.CodeDenied},
+		"run of another":   {"other", "web", asset, "ssh", automation.CodeDenied},
 		"asset of another": {"default", "web", automation.Asset{Tenant: "other", Name: "web-1"}, "ssh", automation.CodeDenied},
 		"unknown":          {"default", "none", asset, "ssh", automation.CodeNotFound},
 		"no tenant":        {"", "web", automation.Asset{Name: "web-1"}, "ssh", automation.CodeDenied},
