@@ -15,11 +15,14 @@ import (
 // server has closed meanwhile, or on which it takes no more sessions.
 const openTries = 12
 
+// freshTries is how many of these may be connections without a session so far.
+const freshTries = 6
+
 // Exec runs a command on an endpoint and returns how it ended. Its errors are
 // *hostfuncs.Error; one of phase before means that the request to run the command
 // did not leave. When ctx is done, or the command's own timeout is over, the
 // remote process group is killed before Exec returns, within about KillGrace and
-// three seconds, and the error's message says whether it is confirmed dead.
+// five seconds, and the error's message says whether it is confirmed dead.
 func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) {
 	if err := e.validate(); err != nil {
 		return Result{}, err
@@ -65,10 +68,13 @@ func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) 
 // asked of the target yet, so every failure of a connection may be tried again.
 func (p *Pool) channel(ctx context.Context, g *group, e Endpoint) (*conn, channel, error) {
 	var last error
-	for range openTries {
+	for try, fresh := 0, 0; try < openTries && fresh < freshTries; try++ {
 		c, err := p.acquire(ctx, g, e)
 		if err != nil {
 			return nil, channel{}, err
+		}
+		if !c.hasServed() {
+			fresh++
 		}
 		ch, err := c.openChannel(ctx)
 		if err == nil {
@@ -87,9 +93,9 @@ func (p *Pool) channel(ctx context.Context, g *group, e Endpoint) (*conn, channe
 		last = err
 	}
 	if errors.Is(last, errRefused) {
-		return nil, channel{}, hostfuncs.Errorf(hostfuncs.Throttled, hostfuncs.Before, "open a session on %s, %d times: %w; raise MaxSessions or run less at a time", e.place(), openTries, last)
+		return nil, channel{}, hostfuncs.Errorf(hostfuncs.Throttled, hostfuncs.Before, "open a session on %s, on several connections: %w; raise MaxSessions or run less at a time", e.place(), last)
 	}
-	return nil, channel{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "open a session on %s, %d times: %w", e.place(), openTries, last)
+	return nil, channel{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "open a session on %s, on several connections, each of which it closed: %w; its log may say why", e.place(), last)
 }
 
 // newNonce returns 128 random bits as text.

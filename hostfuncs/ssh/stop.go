@@ -23,7 +23,7 @@ const (
 
 // killSlack is how long, beyond the grace between TERM and KILL, stopping a
 // command may take: reaching the server and looking whether it is gone.
-const killSlack = 3 * time.Second
+const killSlack = 5 * time.Second
 
 // stop kills the remote command and returns the error of the call: err, or that
 // of ctx when err is nil, with what became of the command.

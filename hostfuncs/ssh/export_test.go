@@ -1,0 +1,32 @@
+package ssh
+
+// Wrap returns the exec request's command and the bytes that go before the
+// command's standard input.
+func Wrap(c Command, nonce string) (command string, stdin []byte) {
+	w := wrap(c, nonce)
+	return w.exec, w.stdin
+}
+
+// KillText is the shell text that ends a process group.
+const KillText = killText
+
+// Keep returns what is kept of a stream that arrives in the given parts.
+func Keep(keep, slack int, redact func([]byte) []byte, parts ...[]byte) Output {
+	c := &capture{keep: keep, slack: slack, floodAt: 1 << 40, flood: func() {}}
+	for _, p := range parts {
+		c.write(p)
+	}
+	return c.output(redact)
+}
+
+// Marked passes parts of standard error through the search for the wrapper's line,
+// and returns what is left and what was found.
+func Marked(nonce string, parts ...[]byte) (rest []byte, pid, group int, start string, found bool) {
+	c := &capture{keep: 1 << 20, floodAt: 1 << 40, flood: func() {}}
+	m := &marker{nonce: nonce, next: c, found: func(p process) { pid, group, start, found = p.pid, p.group, p.start, true }}
+	for _, p := range parts {
+		m.write(p)
+	}
+	m.flush()
+	return c.buf, pid, group, start, found
+}

@@ -1,0 +1,72 @@
+package ssh_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"opsconductor.dev/hostfuncs/ssh"
+)
+
+// startTime returns a process's start in ticks, as /proc has it.
+func startTime(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(b[strings.LastIndex(string(b), ") ")+2:]))[19]
+}
+
+// The text that kills works in each shell, tells another process with the same id
+// by its start, and does not touch what is outside of the group.
+func TestKillText(t *testing.T) {
+	t.Parallel()
+	for name, sh := range shells() {
+		for _, mode := range []string{"group", "one"} {
+			t.Run(name+" "+mode, func(t *testing.T) {
+				t.Parallel()
+				cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; sleep 1000 & echo $!; while :; do wait; done`)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				out, err := cmd.StdoutPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				var child int
+				if _, err := fmt.Fscan(out, &child); err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = stopProcess(child); _ = stopProcess(cmd.Process.Pid); _ = cmd.Wait() })
+				pid := fmt.Sprint(cmd.Process.Pid)
+				ask := func(start string) string {
+					got, err := shell(t, sh, ssh.KillText, "sh", "nonce", pid, start, mode, "4").Output()
+					if err != nil {
+						t.Error(err)
+					}
+					return string(got)
+				}
+				if got := ask("1"); got != "nonce dead\n" || !running(cmd.Process.Pid) {
+					t.Errorf("for a process that started at another time: %q, and it runs: %t", got, running(cmd.Process.Pid))
+				}
+				if got := ask(startTime(t, cmd.Process.Pid)); got != "nonce dead\n" {
+					t.Errorf("it says %q, want dead", got)
+				}
+				if running(cmd.Process.Pid) {
+					t.Error("the process still runs")
+				}
+				if running(child) == (mode == "group") {
+					t.Errorf("mode %s, and the child runs: %t", mode, running(child))
+				}
+				if got := ask("-"); got != "nonce dead\n" && mode == "group" {
+					t.Errorf("for what is gone: %q, want dead", got)
+				}
+			})
+		}
+	}
+}
