@@ -96,10 +96,29 @@ func fake[Req, Res any](name string, answer func(Req) (Res, error)) hostfuncs.Fu
 	})
 }
 
+// patience is how long a compile may take: the race detector on a busy machine
+// makes minutes of a second.
+const patience = 10 * time.Minute
+
+// cacheDir keeps compiled code between runs of the tests.
+func cacheDir(t testing.TB) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return t.TempDir()
+	}
+	dir := filepath.Join(cache, "opsconductor-test", "wazero")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return t.TempDir()
+	}
+	return dir
+}
+
 func newRig(t testing.TB, f *fakes, artifacts map[string][]byte) *rig {
 	t.Helper()
 	settings := engine.DefaultSettings()
-	settings.CacheDir = t.TempDir()
+	settings.CacheDir = cacheDir(t)
+	settings.CompileTimeout = patience
 	e, err := engine.NewExtism(settings)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +161,7 @@ func (r *rig) call(t testing.TB, action, with string, n int) automation.Outcome 
 	a := automation.Attempt{
 		AttemptKey: automation.AttemptKey{Run: "run-1", Attempt: n}, Tenant: "default", Workflow: "test", StepID: "s",
 		Plugin: plugin, Action: name, Digest: digest(r.artifacts[plugin]), Effect: automation.EffectPure,
-		Input: json.RawMessage(with), Timeout: time.Minute,
+		Input: json.RawMessage(with), Timeout: patience,
 		Target: &automation.Target{Name: "web-1", Address: "192.0.2.1", Protocol: "ssh", Tags: []string{"demo"}, Vars: map[string]any{"role": "db"}},
 	}
 	return r.runner.Execute(t.Context(), a, nil)
