@@ -141,10 +141,12 @@ func TestEventsEnd(t *testing.T) {
 	run := f.submit(t, f.fanPlan(t, 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
 		_, err := f.events(ctx, run.ID, service.Cursor{})
 		done <- err
-	}()
+	})
 	cancel()
 	err := <-done
 	wantOurs(t, err)

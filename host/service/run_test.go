@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -265,11 +266,13 @@ func TestWait(t *testing.T) {
 		err error
 	}
 	answers := make(chan answer, 8)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	for range cap(answers) {
-		go func() {
+		wg.Go(func() {
 			got, err := f.Wait(ctx, p, run.ID, time.Minute)
 			answers <- answer{got, err}
-		}()
+		})
 	}
 	l.wholeRun(t, run.ID, 1)
 	for range cap(answers) {

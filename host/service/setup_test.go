@@ -10,11 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/service"
 	"opsconductor.dev/host/store/sqlite"
 	"opsconductor.dev/host/vault"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fixture is a service over a real SQLite store and a real vault.
 type fixture struct {
