@@ -27,6 +27,7 @@ type compiled struct {
 	cache  wazero.CompilationCache
 	// stuck counts abandoned calls that still run in instances of this module.
 	stuck atomic.Int64
+	sizes sizes
 
 	refs int
 	idle *list.Element

@@ -44,7 +44,7 @@ func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
 		err.CanRetry = true
 		return nil, err
 	}
-	i := &instance{module: r.compiled, config: config, memory: &budget{limit: config.Limits.MemoryBytes}}
+	i := &instance{module: r.compiled, config: config, memory: &budget{limit: config.Limits.MemoryBytes, sizes: &r.sizes}}
 	var made error
 	err := i.run(ctx, "starting the plugin", func() { made = i.make(ctx) })
 	if err == nil {

@@ -13,14 +13,26 @@ import (
 type budget struct {
 	limit   int64
 	used    int64
+	sizes   *sizes
+	next    int // which memory of the instance is allocated next
 	peak    atomic.Int64
 	refused atomic.Bool
 }
 
 type linear struct {
-	b   *budget
-	buf []byte
+	b     *budget
+	index int
+	buf   []byte
 }
+
+// sizes remembers how large the memories of a module's instances became, in the
+// order in which they are made, so that the next instance asks for that much at
+// once and need not move.
+type sizes [2]atomic.Int64
+
+// maxHint bounds that, so that one attempt that took much does not make every
+// other one after it slow.
+const maxHint = 8 << 20
 
 var (
 	_ experimental.MemoryAllocator = (*budget)(nil)
@@ -28,7 +40,10 @@ var (
 )
 
 // Allocate implements experimental.MemoryAllocator.
-func (b *budget) Allocate(_, _ uint64) experimental.LinearMemory { return &linear{b: b} }
+func (b *budget) Allocate(_, _ uint64) experimental.LinearMemory {
+	b.next++
+	return &linear{b: b, index: min(b.next-1, len(b.sizes)-1)}
+}
 
 // Reallocate grows the memory, or returns nil when the budget is spent.
 func (l *linear) Reallocate(size uint64) []byte {
@@ -44,9 +59,10 @@ func (l *linear) Reallocate(size uint64) []byte {
 	l.b.used += int64(grow)
 	l.b.peak.Store(max(l.b.peak.Load(), l.b.used))
 	if size > uint64(cap(l.buf)) {
-		room := size
+		room := max(size, min(uint64(l.b.sizes[l.index].Load()), uint64(l.b.limit), maxHint))
 		if have > 0 {
 			room = max(size, min(have+have/4, have+uint64(max(0, l.b.limit-l.b.used))))
+			l.b.sizes[l.index].Store(int64(room))
 		}
 		next := make([]byte, size, room)
 		copy(next, l.buf)
