@@ -71,7 +71,8 @@ func (f *Fold) Apply(e automation.Entry) ([]Change, error) {
 		}
 	}
 	f.seq = e.Seq
-	return f.changes, nil
+	f.m.out.runs, f.m.out.cancels = nil, nil // a view decides nothing
+	return f.changes, f.m.out.fault
 }
 
 // Seq returns the number of the last entry that was folded; 0 before the first.
