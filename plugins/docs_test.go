@@ -76,7 +76,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := &fakes{ssh: func(step.SSHExecRequest) (step.SSHExecResult, error) {
-		return step.SSHExecResult{ExitCode: exit(0), Stdout: "web-1\n"}, nil
+		return step.SSHExecResult{ExitCode: new(0), Stdout: "web-1\n"}, nil
 	}}
 	r := newRig(t, f, map[string][]byte{"hello": wasm})
 	if _, err := r.registry.Inspect(t.Context(), wasm); err != nil {

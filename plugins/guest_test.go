@@ -60,7 +60,7 @@ func BenchmarkNoop(b *testing.B) {
 // BenchmarkCommand is one attempt with linux.command and its host call.
 func BenchmarkCommand(b *testing.B) {
 	f := &fakes{ssh: func(step.SSHExecRequest) (step.SSHExecResult, error) {
-		return step.SSHExecResult{ExitCode: exit(0), Stdout: "ok\n"}, nil
+		return step.SSHExecResult{ExitCode: new(0), Stdout: "ok\n"}, nil
 	}}
 	r := newRig(b, f, build(b, "-plugins", ".", "linux"))
 	r.call(b, "linux.command", `{"argv":["true"]}`, 1) // compiles it

@@ -15,8 +15,6 @@ import (
 	"opsconductor.dev/sdk/go/step"
 )
 
-func exit(code int) *int { return &code }
-
 // TestInTheSandbox runs the built plugins in the engine, behind the runner, which
 // holds inputs and outputs to the manifests' schemas.
 func TestInTheSandbox(t *testing.T) {
@@ -77,7 +75,7 @@ func testLinux(t *testing.T, r *rig, f *fakes) {
 	var asked step.SSHExecRequest
 	f.ssh = func(q step.SSHExecRequest) (step.SSHExecResult, error) {
 		asked = q
-		return step.SSHExecResult{Target: "web-1", ExitCode: exit(0), Stdout: "héllo \x00\n", StdoutBytes: 9, DurationMS: 3}, nil
+		return step.SSHExecResult{Target: "web-1", ExitCode: new(0), Stdout: "héllo \x00\n", StdoutBytes: 9, DurationMS: 3}, nil
 	}
 	wantOutput(t, r.call(t, "linux.command", `{"argv":["echo","it's"],"timeout_s":1.5}`, 1),
 		`{"exit_code":0,"signal":"","stdout":"héllo \u0000\n","stderr":"","stdout_truncated":false,"stderr_truncated":false,"duration_ms":3}`)
@@ -85,7 +83,7 @@ func testLinux(t *testing.T, r *rig, f *fakes) {
 		t.Errorf("asked for (-want +got):\n%s", d)
 	}
 	f.ssh = func(step.SSHExecRequest) (step.SSHExecResult, error) {
-		return step.SSHExecResult{ExitCode: exit(7), Stderr: "no space left\n"}, nil
+		return step.SSHExecResult{ExitCode: new(7), Stderr: "no space left\n"}, nil
 	}
 	wantError(t, r.call(t, "linux.script", `{"script":"exit 7"}`, 1),
 		automation.Error{Code: "exit_code", Message: "it exited with code 7: no space left", Phase: automation.PhaseAfter, CanRetry: true})
@@ -98,7 +96,7 @@ func testLinux(t *testing.T, r *rig, f *fakes) {
 
 func testFacts(t *testing.T, r *rig, f *fakes) {
 	f.ssh = func(step.SSHExecRequest) (step.SSHExecResult, error) {
-		return step.SSHExecResult{ExitCode: exit(0), Stdout: "@@opsconductor hostname\nweb-1\n@@opsconductor df\n/dev/a 9 1 8 2% /\n"}, nil
+		return step.SSHExecResult{ExitCode: new(0), Stdout: "@@opsconductor hostname\nweb-1\n@@opsconductor df\n/dev/a 9 1 8 2% /\n"}, nil
 	}
 	o := r.call(t, "linux.facts", `{}`, 1)
 	wantOutput(t, o, `{"hostname":"web-1","os":{"id":"","like":"","name":"","version":"","pretty_name":""},
@@ -126,7 +124,7 @@ func testNet(t *testing.T, r *rig, f *fakes) {
 func testLargeOutput(t *testing.T, r *rig, f *fakes) {
 	mib := strings.Repeat("0123456789abcde\n", 1<<16)
 	f.ssh = func(step.SSHExecRequest) (step.SSHExecResult, error) {
-		return step.SSHExecResult{ExitCode: exit(0), Stdout: mib, Stderr: mib, StdoutTruncated: true, StderrTruncated: true}, nil
+		return step.SSHExecResult{ExitCode: new(0), Stdout: mib, Stderr: mib, StdoutTruncated: true, StderrTruncated: true}, nil
 	}
 	o := r.call(t, "linux.command", `{"argv":["yes"]}`, 1)
 	if o.State != automation.ItemSucceeded {

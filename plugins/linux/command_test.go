@@ -13,8 +13,6 @@ import (
 	"opsconductor.dev/sdk/go/steptest"
 )
 
-func exit(code int) *int { return &code }
-
 // target returns a harness whose target ends every command in one way, and what
 // it was asked.
 func target(t *testing.T, r step.SSHExecResult, err error) (*steptest.Harness, *step.SSHExecRequest) {
@@ -30,7 +28,7 @@ func target(t *testing.T, r step.SSHExecResult, err error) (*steptest.Harness, *
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	h, asked := target(t, step.SSHExecResult{
-		Target: "web-1", ExitCode: exit(0), Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12,
+		Target: "web-1", ExitCode: new(0), Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12,
 	}, nil)
 	got, failed := steptest.Call(h, linux.Command, linux.CommandInput{
 		Argv: []string{"echo", "it's $HOME"}, Env: map[string]string{"A": "1"}, Stdin: "in", TimeoutS: 1.5, MaxOutputBytes: 10,
@@ -49,7 +47,7 @@ func TestCommand(t *testing.T) {
 
 func TestScript(t *testing.T) {
 	t.Parallel()
-	h, asked := target(t, step.SSHExecResult{ExitCode: exit(0)}, nil)
+	h, asked := target(t, step.SSHExecResult{ExitCode: new(0)}, nil)
 	_, failed := steptest.Call(h, linux.Script, linux.ScriptInput{
 		Script: "echo $1", Interpreter: []string{"bash", "-s", "--"}, Args: []string{"a b"}, Env: map[string]string{"A": "1"}, TimeoutS: 0.0001,
 	})
@@ -72,15 +70,15 @@ func TestHowItEndsDecides(t *testing.T) {
 		want   *step.Error
 		code   int
 	}{
-		"zero":                 {result: step.SSHExecResult{ExitCode: exit(0)}},
-		"not zero":             {result: step.SSHExecResult{ExitCode: exit(3), Stderr: "first\nthe last line\n\n"}, want: after("exit_code", "it exited with code 3: the last line", true)},
-		"nothing on stderr":    {result: step.SSHExecResult{ExitCode: exit(1), Stderr: " \n"}, want: after("exit_code", "it exited with code 1 and nothing on stderr", true)},
-		"bytes on stderr":      {result: step.SSHExecResult{ExitCode: exit(1), StderrBase64: []byte("x\nbad \xff\n")}, want: after("exit_code", "it exited with code 1: bad \uFFFD", true)},
-		"listed":               {result: step.SSHExecResult{ExitCode: exit(1)}, in: linux.CommandInput{OKExitCodes: []int{0, 1}}, code: 1},
-		"zero that isn't ok":   {result: step.SSHExecResult{ExitCode: exit(0)}, in: linux.CommandInput{OKExitCodes: []int{1}}, want: after("exit_code", "it exited with code 0 and nothing on stderr", true)},
+		"zero":                 {result: step.SSHExecResult{ExitCode: new(0)}},
+		"not zero":             {result: step.SSHExecResult{ExitCode: new(3), Stderr: "first\nthe last line\n\n"}, want: after("exit_code", "it exited with code 3: the last line", true)},
+		"nothing on stderr":    {result: step.SSHExecResult{ExitCode: new(1), Stderr: " \n"}, want: after("exit_code", "it exited with code 1 and nothing on stderr", true)},
+		"bytes on stderr":      {result: step.SSHExecResult{ExitCode: new(1), StderrBase64: []byte("x\nbad \xff\n")}, want: after("exit_code", "it exited with code 1: bad \uFFFD", true)},
+		"listed":               {result: step.SSHExecResult{ExitCode: new(1)}, in: linux.CommandInput{OKExitCodes: []int{0, 1}}, code: 1},
+		"zero that isn't ok":   {result: step.SSHExecResult{ExitCode: new(0)}, in: linux.CommandInput{OKExitCodes: []int{1}}, want: after("exit_code", "it exited with code 0 and nothing on stderr", true)},
 		"signal":               {result: step.SSHExecResult{Signal: "KILL"}, want: after("signal", "signal KILL ended it and nothing on stderr", true)},
 		"neither":              {result: step.SSHExecResult{}, want: after(step.Protocol, "the target did not say how it ended and nothing on stderr", false)},
-		"any exit":             {result: step.SSHExecResult{ExitCode: exit(9)}, in: linux.CommandInput{AnyExit: true}, code: 9},
+		"any exit":             {result: step.SSHExecResult{ExitCode: new(9)}, in: linux.CommandInput{AnyExit: true}, code: 9},
 		"any exit by a signal": {result: step.SSHExecResult{Signal: "TERM"}, in: linux.CommandInput{AnyExit: true}, code: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +98,7 @@ func TestHowItEndsDecides(t *testing.T) {
 
 func TestLongLinesAreCutInMessages(t *testing.T) {
 	t.Parallel()
-	h, _ := target(t, step.SSHExecResult{ExitCode: exit(1), Stderr: "x" + strings.Repeat("é", 1000)}, nil)
+	h, _ := target(t, step.SSHExecResult{ExitCode: new(1), Stderr: "x" + strings.Repeat("é", 1000)}, nil)
 	_, failed := steptest.Call(h, linux.Command, linux.CommandInput{Argv: []string{"x"}})
 	if failed == nil || len(failed.Message) > 400 || !utf8.ValidString(failed.Message) || !strings.HasSuffix(failed.Message, "é…") {
 		t.Errorf("got %v", failed)
@@ -134,7 +132,7 @@ func TestErrorsOfTheHostArePassedOn(t *testing.T) {
 // TestRequestsLeaveOutWhatIsNotSet keeps the host's own defaults in force.
 func TestRequestsLeaveOutWhatIsNotSet(t *testing.T) {
 	t.Parallel()
-	h, _ := target(t, step.SSHExecResult{ExitCode: exit(0)}, nil)
+	h, _ := target(t, step.SSHExecResult{ExitCode: new(0)}, nil)
 	if _, failed := steptest.CallRaw(h, step.Typed(linux.Script), `{"script":"x"}`); failed != nil {
 		t.Fatal(failed)
 	}

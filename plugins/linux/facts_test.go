@@ -65,7 +65,7 @@ rubbish
 
 func TestFacts(t *testing.T) {
 	t.Parallel()
-	h, asked := target(t, step.SSHExecResult{ExitCode: exit(0), Stdout: answer}, nil)
+	h, asked := target(t, step.SSHExecResult{ExitCode: new(0), Stdout: answer}, nil)
 	got, failed := steptest.Call(h, linux.Facts, linux.FactsInput{TimeoutS: 3})
 	want := linux.FactsOutput{
 		Hostname: "web-1",
@@ -91,9 +91,10 @@ func TestFacts(t *testing.T) {
 
 func TestFactsOfOldAndPoorSystems(t *testing.T) {
 	t.Parallel()
-	h, _ := target(t, step.SSHExecResult{StdoutBase64: []byte(
-		"\xff banner\r\n@@opsconductor meminfo\r\nMemTotal: 10 kB\r\nMemFree: 1 kB\r\nBuffers: 2 kB\r\nCached: 3 kB\r\n" +
-			"@@opsconductor uptime\r\nNaN\r\n@@opsconductor cpus\r\n-2\r\n@@opsconductor loadavg\r\n1 2\r\n"),
+	h, _ := target(t, step.SSHExecResult{
+		StdoutBase64: []byte(
+			"\xff banner\r\n@@opsconductor meminfo\r\nMemTotal: 10 kB\r\nMemFree: 1 kB\r\nBuffers: 2 kB\r\nCached: 3 kB\r\n" +
+				"@@opsconductor uptime\r\nNaN\r\n@@opsconductor cpus\r\n-2\r\n@@opsconductor loadavg\r\n1 2\r\n"),
 	}, nil)
 	got, failed := steptest.Call(h, linux.Facts, linux.FactsInput{})
 	want := linux.FactsOutput{Load: []float64{}, Disks: []linux.Disk{}, Memory: linux.Memory{TotalBytes: 10240, AvailableBytes: 6144}}
@@ -104,7 +105,7 @@ func TestFactsOfOldAndPoorSystems(t *testing.T) {
 
 func TestFactsOfNoPOSIXSystem(t *testing.T) {
 	t.Parallel()
-	h, _ := target(t, step.SSHExecResult{ExitCode: exit(1), Stdout: "% Invalid input", Stderr: "no such command"}, nil)
+	h, _ := target(t, step.SSHExecResult{ExitCode: new(1), Stdout: "% Invalid input", Stderr: "no such command"}, nil)
 	_, failed := steptest.Call(h, linux.Facts, linux.FactsInput{})
 	if failed == nil || failed.Code != "no_posix_shell" || !strings.HasSuffix(failed.Message, ": no such command") {
 		t.Errorf("got %+v, want no_posix_shell with the target's own words", failed)
@@ -128,7 +129,7 @@ func TestFactsOfThisMachine(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), path, append(shell[1:len(shell):len(shell)], "-s", "--")...)
 				cmd.Stdin = strings.NewReader(r.Script)
 				out, err := cmd.Output()
-				return step.SSHExecResult{Stdout: string(out), ExitCode: exit(0)}, err
+				return step.SSHExecResult{Stdout: string(out), ExitCode: new(0)}, err
 			})
 			got, failed := steptest.Call(h, linux.Facts, linux.FactsInput{})
 			if failed != nil {

@@ -88,11 +88,9 @@ func TestFailuresOfActions(t *testing.T) {
 		"a wrapped Error": {`{}`, func(*step.Context, greetInput) (greetOutput, error) { return greetOutput{}, fmt.Errorf("w: %w", own) }, *own},
 		"any other error": {`{}`, func(*step.Context, greetInput) (greetOutput, error) { return greetOutput{}, errors.New("e") }, step.Error{Code: step.PluginFailed, Message: "e"}},
 		"a panic":         {`{}`, func(*step.Context, greetInput) (greetOutput, error) { panic("ouch") }, step.Error{Code: step.PluginFailed, Message: "the action panicked: ouch"}},
-		"a run-time panic": {`{}`, func(*step.Context, greetInput) (greetOutput, error) {
-			var m map[string]int
-			m["a"]++
-			return greetOutput{}, nil
-		}, step.Error{Code: step.PluginFailed, Message: "the action panicked: assignment to entry in nil map"}},
+		"a run-time panic": {`{}`, func(_ *step.Context, in greetInput) (greetOutput, error) {
+			return greetOutput{Text: in.Name[3:]}, nil
+		}, step.Error{Code: step.PluginFailed, Message: "the action panicked: runtime error: slice bounds out of range [3:0]"}},
 		"input of other type": {`{"with":{"name":1}}`, greet, step.Error{Code: step.BadRequest, Message: "the step's input: /name: a JSON string is wanted here, not a number", Phase: step.Before}},
 		"unknown input":       {`{"with":{"nam":"x"}}`, greet, step.Error{Code: step.BadRequest, Message: "the step's input: /nam: unknown field", Phase: step.Before}},
 	} {

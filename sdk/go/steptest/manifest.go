@@ -164,8 +164,7 @@ func checkStruct(t reflect.Type, s schema, place string, output bool) []string {
 		faults = append(faults, place+": additionalProperties must be false")
 	}
 	fields := map[string]bool{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || name == "-" {
 			continue

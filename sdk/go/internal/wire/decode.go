@@ -44,7 +44,7 @@ func at(pointer string, err error) error {
 }
 
 func (d decoder) decode(b Raw, v reflect.Value, pointer string) error {
-	if raw, ok := v.Addr().Interface().(*Raw); ok {
+	if raw, ok := reflect.TypeAssert[*Raw](v.Addr()); ok {
 		*raw = append(Raw(nil), b...)
 		return nil
 	}
@@ -64,8 +64,9 @@ func (d decoder) decode(b Raw, v reflect.Value, pointer string) error {
 		return d.decodeMap(b, v, pointer)
 	case reflect.Interface:
 		return d.decodeAny(b, v, pointer)
+	default:
+		return at(pointer, decodeScalar(b, v))
 	}
-	return at(pointer, decodeScalar(b, v))
 }
 
 func decodeScalar(b Raw, v reflect.Value) error {
@@ -96,8 +97,9 @@ func decodeScalar(b Raw, v reflect.Value) error {
 		n, err := float(b)
 		v.SetFloat(n)
 		return err
+	default:
+		return errType
 	}
-	return errType
 }
 
 // whole reads an integer, also one that is written as 5.0 or 1e3: JSON Schema

@@ -78,7 +78,7 @@ func (e encoder) encode(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	if !v.IsValid() {
 		return append(b, "null"...), nil
 	}
-	if raw, ok := v.Interface().(Raw); ok {
+	if raw, ok := reflect.TypeAssert[Raw](v); ok {
 		value, err := one(raw)
 		if err != nil {
 			return nil, err
@@ -97,8 +97,9 @@ func (e encoder) encode(b []byte, v reflect.Value, depth int) ([]byte, error) {
 		return e.encodeSlice(b, v, depth)
 	case reflect.Map:
 		return e.encodeMap(b, v, depth)
+	default:
+		return e.encodeScalar(b, v)
 	}
-	return e.encodeScalar(b, v)
 }
 
 func (e encoder) encodeScalar(b []byte, v reflect.Value) ([]byte, error) {
@@ -117,8 +118,9 @@ func (e encoder) encodeScalar(b []byte, v reflect.Value) ([]byte, error) {
 			return nil, errors.New("JSON has no such number (not a number, or infinite)")
 		}
 		return strconv.AppendFloat(b, f, 'g', -1, v.Type().Bits()), nil
+	default:
+		return nil, errors.New(v.Type().String() + ": " + errType.Error())
 	}
-	return nil, errors.New(v.Type().String() + ": " + errType.Error())
 }
 
 func (e encoder) encodeSlice(b []byte, v reflect.Value, depth int) ([]byte, error) {
@@ -197,6 +199,7 @@ func empty(v reflect.Value) bool {
 		return v.Len() == 0
 	case reflect.Struct:
 		return false
+	default:
+		return v.IsZero()
 	}
-	return v.IsZero()
 }
