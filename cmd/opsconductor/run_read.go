@@ -99,7 +99,10 @@ func (c *cli) showItems(ctx context.Context, host *client.Client, id client.RunI
 	if err != nil {
 		return err
 	}
-	room := max(width(c.out)-64, 60)
+	room := 120
+	if w := width(c.out); w > 0 {
+		room = max(w-64, 40)
+	}
 	return listing[client.Item]{
 		items: items, head: []string{"STEP", "TARGET", "STATE", "ATTEMPTS", "TOOK", "OUTPUT"},
 		row: func(i client.Item) []string {
