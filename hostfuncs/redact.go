@@ -21,7 +21,7 @@ const minSecret = 4
 
 // minForm is the same for what is left of an encoded secret once the characters
 // that its neighbours decide are cut off.
-const minForm = 6
+const minForm = 4
 
 // secrets is what a session has opened, ready to be looked for.
 type secrets struct {

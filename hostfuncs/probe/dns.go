@@ -63,6 +63,7 @@ func (p prober) dns(ctx context.Context, s *hostfuncs.Session, req DNSRequest) (
 	if err == nil {
 		hostfuncs.Note(ctx, servers[0].String(), "")
 		err = p.ask(own, servers, q, req.TCP, &r)
+		r.cap(s.MaxOutput)
 	}
 	if ctx.Err() != nil && r.Rcode == "" {
 		return DNSResult{}, hostfuncs.Ended(ctx, hostfuncs.Before, "%s", name)
@@ -251,6 +252,17 @@ func failed(ctx context.Context, err error) *hostfuncs.DialError {
 		kind, err = hostfuncs.TimedOut, context.Cause(ctx)
 	}
 	return &hostfuncs.DialError{Kind: kind, Err: err}
+}
+
+// cap leaves out the records that do not fit into a number of bytes; 0: all fit.
+func (r *DNSResult) cap(most int) {
+	size := 0
+	for i, rec := range r.Records {
+		if size += len(rec.Name) + len(rec.Value); most > 0 && size > most {
+			r.Records, r.Truncated = r.Records[:i], true
+			return
+		}
+	}
 }
 
 // fill takes over what the answer says.
