@@ -280,7 +280,16 @@ func (r *DNSResult) fill(answer *dns.Msg) {
 		h := rr.Header()
 		r.Records = append(r.Records, Record{
 			Name: h.Name, Type: dns.Type(h.Rrtype).String(), TTL: h.Ttl,
-			Value: strings.TrimPrefix(rr.String(), h.String()),
+			Value: data(rr),
 		})
 	}
+}
+
+// data returns a record's data in presentation form; that of a type without one
+// is written as RFC 3597 section 5 has it.
+func data(rr dns.RR) string {
+	if u, ok := rr.(*dns.RFC3597); ok {
+		return `\# ` + strconv.Itoa(len(u.Rdata)/2) + " " + u.Rdata
+	}
+	return strings.TrimPrefix(rr.String(), rr.Header().String())
 }
