@@ -99,7 +99,7 @@ func New(c Config) *API {
 	a.underWay = &inFlight{max: a.config.MaxInFlight, byToken: map[automation.TokenID]int{}}
 	a.router.NotFound(notFound)
 	a.router.MethodNotAllowed(notAllowed)
-	a.router.Use(withRequestID, a.withAccessLog, a.withRecovery, withHeaders, withSameOrigin)
+	a.router.Use(withRequestID, a.withBodyDeadline, a.withAccessLog, a.withRecovery, withHeaders, withSameOrigin)
 	a.huma = humachi.New(a.router, a.humaConfig())
 	for _, add := range []func(*API){
 		addPlans, addRuns, addResults, addEvents, addPlugins, addAssets, addCredentials, addTokens, addAudit, addSystem,

@@ -58,14 +58,25 @@ func (a *API) readBody(op *operation, w http.ResponseWriter, r *http.Request) (p
 	if r.ContentLength > limit {
 		return payload{}, tooLarge(limit)
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // a recorder in a test has no connection
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	_ = rc.SetReadDeadline(time.Time{})
 	if err != nil {
-		return payload{}, bodyError(err, limit)
+		return payload{}, bodyError(err, limit) // the deadline stays: net/http reads on
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // the handler takes the time that it needs
 	return payload{media: media, raw: raw}, nil
+}
+
+// withBodyDeadline bounds how long a request's body may take, also where nobody
+// reads it: net/http reads what is left of a body before it answers, and would
+// wait for it without end. A request without a body gets no deadline, so that
+// streams and waits go on.
+func (a *API) withBodyDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // a test's recorder has no connection
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func bodyError(err error, limit int64) error {

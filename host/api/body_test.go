@@ -1,8 +1,9 @@
 package api_test
 
 import (
-	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -88,6 +89,8 @@ func TestBodiesAreStrictJSON(t *testing.T) {
 		got := f.do(call{method: "POST", path: "/v1/assets", token: f.admin, body: c.body})
 		if p := into[api.Problem](t, got.body); got.status < 400 || got.status > 422 || p.Code != c.code {
 			t.Errorf("%s: got %d %s, want code %s", name, got.status, got.body, c.code)
+		} else if len(p.Errors) == 0 || p.Errors[0].Line != 1 || p.Errors[0].Column < 1 {
+			t.Errorf("%s: got %s, want a place in line 1", name, got.body)
 		}
 	}
 	deep := `{"name":"a","address":"10.0.0.1","protocol":"ssh","vars":` + strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000) + "}"
@@ -128,26 +131,36 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
+// A body that stalls ends in time, whether somebody waits for it or the request
+// was refused without it.
 func TestABodyThatDoesNotComeTimesOut(t *testing.T) {
 	t.Parallel()
 	f := setup(t, func(c *api.Config) { c.BodyTimeout = 50 * time.Millisecond })
-	body, hold := io.Pipe()
-	defer func() { _ = hold.Close() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.server.URL+"/v1/assets", body)
-	if err != nil {
-		t.Fatalf("make a request: %v", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+f.admin)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := f.server.Client().Do(req)
-	if err != nil {
-		t.Fatalf("send: %v", err)
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusRequestTimeout {
-		t.Errorf("got %d, want 408", res.StatusCode)
+	for name, c := range map[string]struct {
+		token string
+		path  string
+		want  string
+	}{
+		"awaited":  {f.admin, "/v1/assets", "HTTP/1.1 408 "},
+		"no token": {"none", "/v1/assets", "HTTP/1.1 401 "},
+		"no path":  {f.admin, "/nowhere", "HTTP/1.1 404 "},
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatalf("dial: %v", err)
+		}
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatalf("set a deadline: %v", err)
+		}
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", c.path, c.token)
+		if err != nil {
+			t.Fatalf("write: %v", err)
+		}
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(got), c.want) {
+			t.Errorf("%s: got %q, %v, want %s and the connection closed", name, got, err, c.want)
+		}
+		_ = conn.Close()
 	}
 }
 

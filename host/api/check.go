@@ -35,10 +35,10 @@ func checkJSON(schemas huma.Registry, schema *huma.Schema, raw []byte) error {
 	c := &checker{schemas: schemas, raw: raw, dec: json.NewDecoder(bytes.NewReader(raw))}
 	c.dec.UseNumber()
 	if !utf8.Valid(raw) {
-		return &automation.Error{Code: automation.CodeSyntax, Message: "the body is not UTF-8"}
+		return c.place(&automation.Error{Code: automation.CodeSyntax, Message: "the body is not UTF-8 from here on"}, invalidAt(raw))
 	}
 	if len(bytes.TrimSpace(raw)) == 0 {
-		return &automation.Error{Code: automation.CodeSyntax, Message: "the body is empty", Allowed: "a JSON object"}
+		return c.place(&automation.Error{Code: automation.CodeSyntax, Message: "the body is empty", Allowed: "a JSON object"}, 0)
 	}
 	if err := c.value(schema, "", 0); err != nil {
 		return c.syntax(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -27,6 +28,18 @@ func kindAt(raw []byte, i int) string {
 		return "null"
 	}
 	return huma.TypeNumber
+}
+
+// invalidAt returns the offset of the first byte that is not UTF-8.
+func invalidAt(raw []byte) int {
+	for i := 0; i < len(raw); {
+		r, n := utf8.DecodeRune(raw[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(raw)
 }
 
 // alternative returns the one of a schema's alternatives that takes a kind.

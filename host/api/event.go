@@ -73,24 +73,23 @@ func (a *API) runEvents(ctx context.Context, in *struct {
 	}}, nil
 }
 
-// follow runs the producer (the service, which replays and then follows) and the
-// one writer beside each other, until the run has ended, the reader has gone or a
-// write took too long.
+// follow runs the producer (the service, which replays and then follows) beside
+// the writer, until the run has ended, the reader has gone or a write took too long.
 func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, after service.Cursor) error {
-	group, both := errgroup.WithContext(ctx) // over when one of the two is
+	both, stop := context.WithCancelCause(ctx)
 	events := make(chan service.Event, streamBuffer)
+	var group errgroup.Group
 	group.Go(func() error {
 		defer close(events)
-		return a.config.Service.Events(both, Principal(ctx), id, after, func(e service.Event) error {
-			select {
-			case events <- e:
-				return nil
-			case <-both.Done():
-				return context.Cause(both)
-			}
-		})
+		return a.produce(both, id, after, events)
 	})
-	group.Go(func() error { return s.write(both, events) })
+	defer func() { // also when the writer panics
+		stop(nil)
+		_ = group.Wait()
+	}()
+	if err := s.write(both, events); err != nil {
+		return err
+	}
 	if err := group.Wait(); err != nil {
 		return err
 	}
@@ -99,6 +98,24 @@ func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, after 
 		return err
 	}
 	return s.last(End{Run: id, State: run.State, Seq: run.Seq})
+}
+
+// produce hands the service's events to the writer, and waits when it is behind.
+// A panic becomes an error: it would end the process from a goroutine of its own.
+func (a *API) produce(ctx context.Context, id automation.RunID, after service.Cursor, events chan<- service.Event) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("following the run panicked: %v\n%s", cause, stack())
+		}
+	}()
+	return a.config.Service.Events(ctx, Principal(ctx), id, after, func(e service.Event) error {
+		select {
+		case events <- e:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 }
 
 // streamEnded logs why a stream ended before its run: a reader that went away is

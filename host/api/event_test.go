@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -180,5 +181,30 @@ func TestAReaderThatLeavesStopsItsStream(t *testing.T) {
 	case <-stopped:
 	case <-time.After(30 * time.Second):
 		t.Fatal("the stream of a reader that left went on")
+	}
+}
+
+// A panic while a run is followed ends that stream, and nothing else.
+func TestAPanicOfAStreamEndsThatStreamAlone(t *testing.T) {
+	t.Parallel()
+	var log safeBuffer
+	f := setup(t, func(c *api.Config) {
+		c.Log = slog.New(slog.NewTextHandler(&log, nil))
+		c.Service = scripted{Service: c.Service, events: func(_ context.Context, _ service.Cursor, yield func(service.Event) error) error {
+			if err := yield(event(1, 0)); err != nil {
+				return err
+			}
+			panic("a fault")
+		}}
+	})
+	body, _ := io.ReadAll(f.events(t.Context(), "", nil).Body)
+	if !strings.Contains(string(body), "id: 1.0\n") || strings.Contains(string(body), "event: end") || strings.Contains(string(body), "a fault") {
+		t.Errorf("got %q, want the event and no end", body)
+	}
+	if !strings.Contains(log.String(), "a fault") {
+		t.Errorf("the log has no cause: %s", log.String())
+	}
+	if got := f.do(call{method: "GET", path: "/healthz"}); got.status != http.StatusOK {
+		t.Errorf("then: got %d, want 200", got.status)
 	}
 }

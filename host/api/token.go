@@ -14,7 +14,7 @@ import (
 type TokenRequest struct {
 	Name string `json:"name" doc:"Who or what it is for; the record of runs and changes has it."`
 	Role string `json:"role" enum:"admin,submitter" doc:"What it may do."`
-	TTL  string `json:"ttl,omitempty" maxLength:"32" doc:"How long it is valid, like 720h; left out: until it is revoked."`
+	TTL  string `json:"ttl,omitempty" maxLength:"32" doc:"How long it is valid, like 720h; left out: 90 days."`
 }
 
 // NewToken is a token with its secret, which is shown once.

@@ -33,6 +33,12 @@ func (manifestOf) Inspect(_ context.Context, wasm []byte) (automation.Manifest, 
 // that a test may put in between, and returns clients of both roles.
 func setup(t *testing.T, between func(http.Handler) http.Handler) (admin, submitter *client.Client) {
 	t.Helper()
+	admin, submitter, _ = setupStore(t, between)
+	return admin, submitter
+}
+
+func setupStore(t *testing.T, between func(http.Handler) http.Handler) (admin, submitter *client.Client, db *sqlite.DB) {
+	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "test.db")})
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
@@ -64,7 +70,7 @@ func setup(t *testing.T, between func(http.Handler) http.Handler) (admin, submit
 	if err != nil {
 		t.Fatalf("make a token: %v", err)
 	}
-	return admin, connect(t, server.URL, made.Secret)
+	return admin, connect(t, server.URL, made.Secret), db
 }
 
 func connect(t *testing.T, url string, token client.Secret) *client.Client {
