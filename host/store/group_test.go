@@ -168,3 +168,31 @@ func TestGroupHammer(t *testing.T) {
 		t.Errorf("%d flushed and %d withdrawn; want %d together", flushed.Load(), withdrawn.Load(), 32*500)
 	}
 }
+
+// TestGroupHandsOnToTheGone: a caller that is told to lead the next flush just
+// as it goes does lead it; the group does not stand still.
+func TestGroupHandsOnToTheGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for range 500 {
+			gate := make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			g := store.NewGroup(10, func(_ context.Context, items []*call) {
+				if items[0].n == 1 {
+					<-gate
+					cancel() // and right after it, the next one is told
+				}
+			})
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = g.Do(t.Context(), &call{n: 1}) })
+			synctest.Wait()
+			wg.Go(func() { _ = g.Do(ctx, &call{n: 2}) })
+			synctest.Wait()
+			close(gate)
+			wg.Wait()
+			if err := g.Do(t.Context(), &call{n: 3}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

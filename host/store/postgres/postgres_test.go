@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	shared.admin = os.Getenv("DATABASE_URL")
 	if shared.admin == "" {
-		own, err := privatepg.Start(context.Background(), privatepg.Config{})
+		own, err := privatepg.Start(context.Background(), settings())
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "start PostgreSQL:", err)
 			return 1
@@ -50,6 +51,15 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+// settings leaves the disk out of it, which no test can see, but for benchmarks.
+func settings() privatepg.Config {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() != "" {
+		return privatepg.Config{}
+	}
+	return privatepg.Config{Settings: map[string]string{"fsync": "off", "full_page_writes": "off"}}
 }
 
 // database makes a database for one test and returns its URL.

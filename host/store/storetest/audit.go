@@ -50,6 +50,27 @@ func oneUpdateWins(t *testing.T, b Backend) {
 	equal(t, "audit entries: three acts and three updates", n, int64(6))
 }
 
+// actsTogether: acts that don't touch each other all succeed, and follow each
+// other in the audit log.
+func actsTogether(t *testing.T, b Backend) {
+	f := setup(t, b)
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			if _, _, err := f.st.CreateAsset(t.Context(), newAsset(fmt.Sprint("web-", i)), keyed(act("asset.create"), fmt.Sprint(i), "r")); err != nil {
+				t.Errorf("create asset %d: %v", i, err)
+			}
+			if _, _, err := f.st.Accept(t.Context(), f.run(), keyed(act("run.submit"), fmt.Sprint(i), "r")); err != nil {
+				t.Errorf("accept %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	n, err := store.VerifyAudit(t.Context(), f.st, tenant)
+	f.must(err)
+	equal(t, "audit entries", n, int64(60))
+}
+
 // auditChain: whatever is done to the stored log past the store is found.
 func auditChain(t *testing.T, b Backend) {
 	for name, tamper := range map[string][]string{

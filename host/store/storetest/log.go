@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -174,6 +175,37 @@ func replay(t *testing.T, b Backend) {
 	last, err = f.st.Replay(t.Context(), 5, func(automation.Entry) error { return enough })
 	f.must(err)
 	equal(t, "the last number of a shard that nobody uses", last, int64(0))
+}
+
+// replayIsASnapshot: its last number and its entries are of one moment, while
+// the leader goes on.
+func replayIsASnapshot(t *testing.T, b Backend) {
+	f := setup(t, b)
+	run, epoch := f.accept(), f.lead("h")
+	stop := make(chan struct{})
+	var leader sync.WaitGroup
+	leader.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := f.st.Append(t.Context(), store.Batch{Host: "h", Epoch: epoch, Entries: []automation.Entry{granted(run.ID, 0)}}); err != nil {
+				t.Errorf("append: %v", err)
+				return
+			}
+		}
+	})
+	for range 200 {
+		n := int64(0)
+		last, err := f.st.Replay(t.Context(), 0, func(automation.Entry) error { n++; return nil })
+		if err != nil || n != last {
+			t.Errorf("replay: %d entries and the last number %d, %v; want as many as it says", n, last, err)
+		}
+	}
+	close(stop)
+	leader.Wait()
 }
 
 func logs(t *testing.T, b Backend) {
