@@ -157,8 +157,7 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal
@@ -166,15 +165,14 @@ func CodeOf(err error) Code {
 
 // Retryable reports whether err says that another attempt may succeed and is safe.
 func Retryable(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.CanRetry
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.CanRetry
 }
 
 // AsError returns err as an *Error: itself if it is one, else an internal error
 // whose message hides the cause and whose Err keeps it.
 func AsError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Code: CodeInternal, Message: "a fault of the host; its log has the cause", Err: err}

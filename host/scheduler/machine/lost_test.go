@@ -24,7 +24,7 @@ func (p plain) Input(int, *workflow.Scope, workflow.Element) (json.RawMessage, e
 	return json.RawMessage(`{}`), nil
 }
 
-var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+func start() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func one(effect automation.Effect) plain {
 	return plain{&workflow.Plan{Workflow: "w", Steps: []workflow.PlanStep{{
@@ -35,19 +35,19 @@ func one(effect automation.Effect) plain {
 // lose grants an attempt, commits its intent if it is to, and loses its host.
 func lose(t *testing.T, m *machine.Machine, attempt int, intent bool) {
 	t.Helper()
-	m.Grant(start, machine.Lease{Host: "h", Epoch: int64(attempt)}, 1)
+	m.Grant(start(), machine.Lease{Host: "h", Epoch: int64(attempt)}, 1)
 	d, err := m.Take()
 	if err != nil || len(d.Attempts) != 1 || d.Attempts[0].Attempt != attempt {
 		t.Fatalf("grant %d: got %+v, %v", attempt, d.Attempts, err)
 	}
 	a := d.Attempts[0]
 	if intent {
-		f := automation.Fact{Kind: automation.FactAttemptStarted, At: start, Attempt: attempt, Host: a.Host, HostEpoch: a.HostEpoch}
+		f := automation.Fact{Kind: automation.FactAttemptStarted, At: start(), Attempt: attempt, Host: a.Host, HostEpoch: a.HostEpoch}
 		if err := m.Handle("r", f); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := m.Handle("r", outcome(a, start, &automation.Outcome{
+	if err := m.Handle("r", outcome(a, start(), &automation.Outcome{
 		State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodeHostLost, CanRetry: true},
 	})); err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestLostHost(t *testing.T) {
 		t.Run(string(tt.effect)+"/intent="+strconv.FormatBool(tt.intent), func(t *testing.T) {
 			t.Parallel()
 			m := machine.New(machine.Limits{})
-			if err := m.Accept("default", "r", "me", start, one(tt.effect)); err != nil {
+			if err := m.Accept("default", "r", "me", start(), one(tt.effect)); err != nil {
 				t.Fatal(err)
 			}
 			lose(t, m, 1, tt.intent)
@@ -102,7 +102,7 @@ func TestLostHost(t *testing.T) {
 func TestLostAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	m := machine.New(machine.Limits{MaxLost: 3})
-	if err := m.Accept("default", "r", "me", start, one(automation.EffectPure)); err != nil {
+	if err := m.Accept("default", "r", "me", start(), one(automation.EffectPure)); err != nil {
 		t.Fatal(err)
 	}
 	for n := 1; n <= 3; n++ {
