@@ -42,7 +42,12 @@ func (c *cli) submitCommand() *cobra.Command {
 	var wait bool
 	cmd := &cobra.Command{
 		Use: "submit [FILE]", Short: "Submit a run of a definition, or of a plan by its hash (--plan)",
-		Args: cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("run submit takes one FILE at most")
+			}
+			return nil
+		},
 	}
 	in.add(cmd)
 	w.add(cmd)
