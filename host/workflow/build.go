@@ -63,8 +63,10 @@ type builder struct {
 	Request
 	catalog catalog
 	root    *node
+	places  places // made for the first error
 	errs    automation.Errors
 
+	forms      map[*automation.Action]actionForms
 	inputs     *inputs
 	steps      []*step
 	graph      graph
@@ -117,16 +119,18 @@ func (b *builder) checkForm() *automation.Error {
 		return automation.AsError(err)
 	}
 	for _, e := range s.Validate(b.root.value(), "") {
-		at := b.root.locate(e.Pointer, e.Code == automation.CodeUnknownField)
-		e.Line, e.Column = at.line, at.column
-		b.errs = append(b.errs, e)
+		b.add(e.Pointer, e)
 	}
 	return nil
 }
 
 // add reports an error about the definition, with its place.
 func (b *builder) add(pointer string, e *automation.Error) {
-	at := b.root.locate(pointer, e.Code == automation.CodeUnknownField)
+	if b.places == nil {
+		b.places = places{}
+		b.places.note(b.root, "", place{})
+	}
+	at := b.places.of(pointer, e.Code)
 	e.Pointer, e.Line, e.Column = pointer, at.line, at.column
 	b.errs = append(b.errs, e)
 }
@@ -137,6 +141,9 @@ func (b *builder) addAll(pointer string, errs automation.Errors) {
 		b.add(pointer, e)
 	}
 }
+
+// full reports whether there are so many errors that more are of no use to anyone.
+func (b *builder) full() bool { return len(b.errs) > 10*maxErrors }
 
 // faulty reports whether there is an error about a place already.
 func (b *builder) faulty(pointer string) bool {

@@ -3,7 +3,6 @@ package workflow
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -39,17 +38,23 @@ func (b *builder) readInputs() {
 	b.inputs = &inputs{typ: &schema.Type{Kind: schema.KindObject, Fields: map[string]*schema.Type{}}, values: &node{kind: nodeObject}}
 	supplied := b.suppliedInputs()
 	declared := b.root.field("inputs")
+	given := map[string]*node{}
+	for _, m := range supplied.members {
+		given[m.name] = m.value
+	}
 	var names []string
+	known := map[string]bool{}
 	if declared != nil && declared.kind == nodeObject {
 		for _, m := range declared.members {
-			if m.value.kind == nodeObject && !slices.Contains(names, m.name) {
+			if m.value.kind == nodeObject && !known[m.name] {
+				known[m.name] = true
 				names = append(names, m.name)
-				b.readInput(m, supplied)
+				b.readInput(m, given[m.name])
 			}
 		}
 	}
 	for _, m := range supplied.members {
-		if !slices.Contains(names, m.name) {
+		if !known[m.name] && !b.full() {
 			b.addInput(m.name, &automation.Error{
 				Code: automation.CodeUnknownName, Message: "the workflow has no input " + schema.Quote(m.name),
 				Allowed: list(names), Suggestion: schema.DidYouMean(m.name, names),
@@ -96,7 +101,8 @@ func (b *builder) suppliedInputs() *node {
 	return n
 }
 
-func (b *builder) readInput(m member, supplied *node) {
+// readInput reads an input's declaration, and its supplied value; nil: none.
+func (b *builder) readInput(m member, value *node) {
 	at := "/inputs/" + schema.Escape(m.name)
 	typ := inputType(m.value.str("type"))
 	b.inputs.typ.Fields[m.name] = typ
@@ -108,7 +114,7 @@ func (b *builder) readInput(m member, supplied *node) {
 			}
 		}
 	}
-	value, fallback := supplied.field(m.name), m.value.field("default")
+	fallback := m.value.field("default")
 	required := m.value.field("required")
 	if fallback != nil {
 		if required != nil && required.text == "true" {

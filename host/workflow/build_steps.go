@@ -93,15 +93,36 @@ func (b *builder) readUses(s *step) {
 		s.plan.HostFunctions = append(s.plan.HostFunctions, f.Name)
 	}
 	slices.Sort(s.plan.HostFunctions)
-	in, inErr := schema.Compile(a.Input)
-	out, outErr := schema.Compile(a.Output)
-	if inErr != nil || outErr != nil {
+	forms, ok := b.forms[a]
+	if !ok {
+		forms = compileForms(a)
+		if b.forms == nil {
+			b.forms = map[*automation.Action]actionForms{}
+		}
+		b.forms[a] = forms
+	}
+	s.input, s.output = forms.input, forms.output
+	if s.input == nil {
 		b.add(at, &automation.Error{
 			Code: automation.CodeBadPlugin, Message: "the plugin's schemas for this action cannot be used", Suggestion: "upload a repaired version of the plugin",
 		})
-		return
 	}
-	s.input, s.output = in, out.Type()
+}
+
+// actionForms are an action's schemas, ready for use; input is nil when they
+// cannot be used.
+type actionForms struct {
+	input  *schema.Schema
+	output *schema.Type
+}
+
+func compileForms(a *automation.Action) actionForms {
+	in, inErr := schema.Compile(a.Input)
+	out, outErr := schema.Compile(a.Output)
+	if inErr != nil || outErr != nil {
+		return actionForms{}
+	}
+	return actionForms{input: in, output: out.Type()}
 }
 
 func (b *builder) readForEach(s *step) {
@@ -256,7 +277,7 @@ func (b *builder) readNeeds() {
 			continue
 		}
 		for j, need := range n.items {
-			if need.kind != nodeString {
+			if need.kind != nodeString || b.full() {
 				continue
 			}
 			k, ok := index[need.text]

@@ -3,6 +3,7 @@ package workflow_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -105,6 +106,9 @@ func TestFaults(t *testing.T) {
 		"YAML alias":        {"a: *x", brief{Code: "syntax", Line: 1, Column: 4, Message: "an alias without an anchor before it"}},
 		"YAML two":          {"a: 1\n---\nb: 1", brief{Code: "syntax", Line: 3, Column: 1, Message: "more than one YAML document"}},
 		"YAML laughs":       {laughs(), brief{Code: "limit", Line: 6, Column: 8, Message: "the document has too many values, those that aliases stand for counted in", Allowed: "200000"}},
+		"YAML keys":         {manyKeys(), brief{Code: "limit", Line: 10001, Column: 7, Message: "the YAML document has too many parts", Allowed: "10000 keys, 100000 tokens", Suggestion: "write it as JSON, which has no such limit"}},
+		"YAML tokens":       {strings.Repeat("- a\n", 60_000), brief{Code: "limit", Line: 50001, Column: 1, Message: "the YAML document has too many parts", Allowed: "10000 keys, 100000 tokens", Suggestion: "write it as JSON, which has no such limit"}},
+		"JSON values":       {"[" + strings.Repeat("1,", 200_000) + "1]", brief{Code: "limit", Line: 1, Column: 400_000, Message: "the document has too many values, those that aliases stand for counted in", Allowed: "200000"}},
 		"key twice":         {steps(`{id: a, uses: core.noop, id: a}`), brief{"invalid", at + "/id", 5, 28, `the key "id" is there twice`, "", "keep one of them"}},
 		"id twice":          {steps(`{id: a, uses: core.noop}`, `{id: a, uses: core.noop}`), brief{"invalid", "/steps/1/id", 6, 8, `the id "a" is there twice`, "", "rename one of the steps"}},
 		"id reserved":       {steps(`{id: in, uses: core.noop}`), brief{"invalid", at + "/id", 5, 8, "a value of a form that is not allowed", "up to 63 letters, digits and _, a letter first, and no word that CEL reserves", ""}},
@@ -179,6 +183,14 @@ func laughs() string {
 	for c := 'b'; c < 'k'; c++ {
 		before := "*" + string(c-1)
 		b.WriteString(string(c) + ": &" + string(c) + " [" + strings.Repeat(before+", ", 9) + before + "]\n")
+	}
+	return b.String()
+}
+
+func manyKeys() string {
+	var b strings.Builder
+	for i := range 11_000 {
+		fmt.Fprintf(&b, "a%d: 1\n", i)
 	}
 	return b.String()
 }

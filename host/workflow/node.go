@@ -130,39 +130,33 @@ func (n *node) sorted() []member {
 	return out
 }
 
-// locate returns the place of a JSON Pointer: of the key for an unknown field, of
-// the value otherwise, and of the nearest value around for what is not there.
-func (n *node) locate(pointer string, key bool) place {
-	at := n.at
-	if pointer == "" {
-		return at
+// places are where the values of a document and their keys stand, by JSON Pointer.
+type places map[string]struct{ value, key place }
+
+// note notes the places of a node and of all below it. Of a key that is there
+// twice the last one counts.
+func (p places) note(n *node, pointer string, key place) {
+	p[pointer] = struct{ value, key place }{n.at, key}
+	for i, item := range n.items {
+		p.note(item, pointer+"/"+strconv.Itoa(i), place{})
 	}
-	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
-	for i, token := range tokens {
-		var next *node
-		keyAt := place{}
-		switch n.kind {
-		case nodeArray:
-			if index, err := strconv.Atoi(token); err == nil && index >= 0 && index < len(n.items) {
-				next = n.items[index]
-			}
-		case nodeObject:
-			name := schema.Unescape(token)
-			for _, m := range n.members {
-				if m.name == name {
-					next, keyAt = m.value, m.at
-				}
-			}
-		}
-		if next == nil {
-			return at
-		}
-		n, at = next, next.at
-		if key && i == len(tokens)-1 && keyAt.line > 0 {
-			at = keyAt
-		}
+	for _, m := range n.members {
+		p.note(m.value, pointer+"/"+schema.Escape(m.name), m.at)
 	}
-	return at
+}
+
+// of returns the place of a JSON Pointer: of the key for an unknown field, of the
+// value otherwise, and of the nearest value around for what is not there.
+func (p places) of(pointer string, code automation.Code) place {
+	at, ok := p[pointer]
+	if ok && code == automation.CodeUnknownField && at.key.line > 0 {
+		return at.key
+	}
+	for !ok && pointer != "" {
+		pointer = pointer[:max(strings.LastIndexByte(pointer, '/'), 0)]
+		at, ok = p[pointer]
+	}
+	return at.value
 }
 
 // duplicates reports keys that an object has twice.

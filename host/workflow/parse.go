@@ -46,12 +46,15 @@ type jsonParser struct {
 	src   string
 	pos   int
 	line  int
-	begin int // of the line
-	nodes int
+	// column is that of the character at counted, in the same line: columns count
+	// characters, and counting from the line's beginning each time would take
+	// quadratic time.
+	column, counted int
+	nodes           int
 }
 
 func parseJSON(src string) (*node, *automation.Error) {
-	p := &jsonParser{src: src, line: 1}
+	p := &jsonParser{src: src, line: 1, column: 1}
 	n, err := p.value(0)
 	if err != nil {
 		return nil, err
@@ -64,7 +67,9 @@ func parseJSON(src string) (*node, *automation.Error) {
 }
 
 func (p *jsonParser) at() place {
-	return place{p.line, utf8.RuneCountInString(p.src[p.begin:p.pos]) + 1}
+	p.column += utf8.RuneCountInString(p.src[p.counted:p.pos])
+	p.counted = p.pos
+	return place{p.line, p.column}
 }
 
 func (p *jsonParser) blanks() {
@@ -72,7 +77,7 @@ func (p *jsonParser) blanks() {
 		switch p.src[p.pos] {
 		case '\n':
 			p.line++
-			p.begin = p.pos + 1
+			p.column, p.counted = 1, p.pos+1
 		case ' ', '\t', '\r':
 		default:
 			return

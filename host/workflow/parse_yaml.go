@@ -68,11 +68,27 @@ func yamlError(err error) *automation.Error {
 	return e
 }
 
-// checkTokens bounds what the parser nests: it works in time quadratic in the
-// depth of brackets and of signs that follow each other.
+// The bounds of a YAML document beside those of every document.
+const (
+	maxTokens = 100_000
+	maxKeys   = 10_000
+)
+
+// checkTokens bounds what the parser is given: it works in time quadratic in the
+// depth of brackets, in signs that follow each other, and in the keys of a
+// mapping.
 func checkTokens(tokens token.Tokens) *automation.Error {
-	open, run := 0, 0
-	for _, t := range tokens {
+	open, run, keys := 0, 0, 0
+	for i, t := range tokens {
+		if t.Type == token.MappingValueType {
+			keys++
+		}
+		if keys > maxKeys || i >= maxTokens {
+			e := nodesError(place{t.Position.Line, t.Position.Column})
+			e.Message, e.Allowed = "the YAML document has too many parts", strconv.Itoa(maxKeys)+" keys, "+strconv.Itoa(maxTokens)+" tokens"
+			e.Suggestion = "write it as JSON, which has no such limit"
+			return e
+		}
 		switch t.Type {
 		case token.MappingStartType, token.SequenceStartType:
 			open++

@@ -13,6 +13,10 @@ import (
 	"opsconductor.dev/host/automation"
 )
 
+// maxSuggestions bounds the unknown fields of one object that a suggestion is
+// looked for: looking for them takes time.
+const maxSuggestions = 100
+
 // report turns the library's tree of faults into our flat list.
 type report struct {
 	schema  *Schema
@@ -84,11 +88,13 @@ func (r *report) anyUnknown(at string, v any) bool {
 func (r *report) unknownFields(v *jsonschema.ValidationError, here string, names []string) {
 	slices.Sort(names)
 	known := r.names(v.SchemaURL)
-	for _, name := range names {
+	for i, name := range names {
 		e := &automation.Error{
 			Code: automation.CodeUnknownField, Pointer: here + "/" + Escape(name),
 			Message: "unknown field " + Quote(name), Allowed: strings.Join(known, ", "),
-			Suggestion: DidYouMean(name, known),
+		}
+		if i < maxSuggestions {
+			e.Suggestion = DidYouMean(name, known)
 		}
 		r.errs = append(r.errs, e)
 	}
