@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -125,9 +126,7 @@ func TestExitCodes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			env := map[string]string{"OPSCONDUCTOR_DIR": host.dir}
-			for k, v := range c.env {
-				env[k] = v
-			}
+			maps.Copy(env, c.env)
 			got := command(t, env, "", c.args...)
 			if got.code != c.want {
 				t.Errorf("exit code %d, want %d\n%s\n%s", got.code, c.want, got.out, got.err)

@@ -11,7 +11,7 @@ import (
 )
 
 // version is set when the binary is linked.
-var version = "dev" //nolint:gochecknoglobals // the linker sets variables only
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

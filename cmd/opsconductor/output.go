@@ -61,11 +61,12 @@ func (t *table) write(w io.Writer) error {
 	}
 	var b strings.Builder
 	for _, row := range append([][]string{t.head}, t.rows...) {
-		line := ""
+		gap := 0
 		for i, cell := range row {
-			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+			b.WriteString(strings.Repeat(" ", gap) + cell)
+			gap = widths[i] - utf8.RuneCountInString(cell) + 2
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteByte('\n')
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,8 +55,8 @@ type closers []func(context.Context) error
 // close closes the last part first, every one of them.
 func (c *closers) close(ctx context.Context) error {
 	var errs []error
-	for i := len(*c) - 1; i >= 0; i-- {
-		errs = append(errs, (*c)[i](ctx))
+	for _, f := range slices.Backward(*c) {
+		errs = append(errs, f(ctx))
 	}
 	*c = nil
 	return errors.Join(errs...)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -137,7 +138,7 @@ func checkListen(addr string) error {
 	if err != nil {
 		return errors.New("is not host:port, like 127.0.0.1:8420")
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return errors.New("has a port that is no number from 0 to 65535")
 	}
 	if strings.ContainsAny(host, " /") {
