@@ -12,7 +12,7 @@ import (
 )
 
 // MaxArtifact is how many bytes an uploaded plugin may have.
-const MaxArtifact = 20 << 20
+const MaxArtifact = 24 << 20
 
 // Inspector checks an artifact and reads its manifest, before anything of it is
 // stored or instantiated. Its errors are bad_plugin.
