@@ -255,6 +255,9 @@ func TestErrorsNeverHoldValues(t *testing.T) {
 		steps(`{id: a, uses: linux.disk, for_each: {in: targets}, with: {path: [hunter2]}}`),
 		steps(`{id: a, uses: core.report, with: {n: "${{ int('hunter2') }}"}}`),
 		steps(`{id: a, uses: core.report, with: {n: "${{ {'a': 1}['hunter2'] }}"}}`),
+		steps(`{id: a, uses: core.report, with: {any: "${{ duration('hunter' + '2') }}"}}`),
+		steps(`{id: a, uses: core.report, with: {any: "${{ timestamp('hunter' + '2') }}"}}`),
+		steps(`{id: a, uses: core.report, with: {any: "${{ 'x'.matches('(hunter' + '2') }}"}}`),
 		"schema: opsconductor/v1\nname: t\ninputs: {x: {type: integer, default: hunter2}}\nsteps: [{id: a, uses: core.noop}]",
 		"schema: opsconductor/v1\nname: t\nsteps: [{id: a, uses: core.noop, with: {\"hunter2}]",
 	} {

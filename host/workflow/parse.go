@@ -43,9 +43,9 @@ func invalidUTF8(src []byte) place {
 
 // jsonParser reads JSON (RFC 8259) with places.
 type jsonParser struct {
-	src   string
-	pos   int
-	line  int
+	src  string
+	pos  int
+	line int
 	// column is that of the character at counted, in the same line: columns count
 	// characters, and counting from the line's beginning each time would take
 	// quadratic time.

@@ -1,6 +1,8 @@
 package schema_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -124,6 +126,19 @@ func TestCompileRefuses(t *testing.T) {
 				t.Errorf("code: got %q (%v), want %q", got, err, tt.code)
 			}
 		})
+	}
+}
+
+// TestNoFileIsRead: a reference to a file that is a schema is refused all the same.
+func TestNoFileIsRead(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "s.json")
+	if err := os.WriteFile(file, []byte(`{"type": "string"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := schema.Compile([]byte(`{"$ref": "file://` + file + `"}`))
+	if got := automation.CodeOf(err); got != automation.CodeInvalid {
+		t.Errorf("code: got %q (%v), want invalid", got, err)
 	}
 }
 
