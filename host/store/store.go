@@ -18,9 +18,26 @@
 //
 // # Errors
 //
-// Every method returns *automation.Error values: not_found, conflict (a unique
-// name, a stale version, a lost epoch: ErrFenced), unavailable (try again).
-// Everything else is internal. Methods are safe for concurrent use.
+// Every method returns *automation.Error values: not_found, conflict (a name that
+// is taken, a stale version, a transition that does not exist, an object that is
+// in use, a lost epoch: ErrFenced, a key used otherwise: ErrKeyReused), invalid (a
+// limit out of range, a text that can't be stored), unavailable (the database is
+// not there, full, or the caller has gone). Everything else is internal. When
+// CanRetry is set nothing was stored; a write that is unavailable without it may
+// have been stored: a leader takes its lead again and replays. Calls after Close
+// are unavailable. Methods are safe for concurrent use.
+//
+// # Acts
+//
+// A change carries its Act, which is stored in the same commit, chained to the
+// acts before it (VerifyAudit). Tenant (the object's), By, Action and At must be
+// set; Object may be left to the store. With a Key, the change is made once: the
+// same request again returns what it made, as it is now, and records nothing; a
+// key belongs to a tenant, By and Action. A call that fails leaves its key free.
+//
+// # Times
+//
+// Stored times are UTC in whole microseconds (Moment); facts keep theirs as they are.
 package store
 
 import (
@@ -75,7 +92,12 @@ type AttemptLogs struct {
 
 // Log is the log of facts.
 type Log interface {
-	// Append commits a batch and sets the Seq of its entries.
+	// Append commits a batch, all of it or nothing, and sets the Shard and Seq of
+	// its entries. Updates of one run are made in their order; Started once set
+	// stays; an ended state needs Ended, no other has it. An entry or an update of
+	// a run that the shard does not have is not_found. Commands that are not there
+	// and logs of an attempt that has some already are passed over. A commit under
+	// way is not given up when ctx is.
 	Append(ctx context.Context, b Batch) error
 	// Replay calls yield with every entry of every open run of the shard, by
 	// number, from one snapshot, and returns the shard's last number in it.
@@ -98,8 +120,10 @@ type Log interface {
 // Runs is the record of runs, and their acceptance.
 type Runs interface {
 	// Accept stores a run in state queued with its first entry (run_accepted), and
-	// the act, in one commit; concurrent calls share commits. When act.Key was used
-	// before for the same request it returns the run of that time and false.
+	// the act, in one commit; concurrent calls share commits, and one's fault is not
+	// the others'. not_found when its plan is not stored, conflict when its ID is.
+	// When act.Key was used before for the same request it returns the run of that
+	// time and false.
 	Accept(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool, error)
 	// Run returns one run.
 	Run(ctx context.Context, tenant automation.TenantID, id automation.RunID) (automation.Run, error)
@@ -109,7 +133,8 @@ type Runs interface {
 	PutPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest, plan []byte, at time.Time) error
 	// Plan returns a stored plan.
 	Plan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) ([]byte, error)
-	// PutCommand stores a command for the leader, with its act.
+	// PutCommand stores a command for the leader of the run's shard (c.Shard is not
+	// looked at), with its act; not_found when the tenant has no such run.
 	PutCommand(ctx context.Context, c automation.Command, act automation.Act) error
 	// Commands returns the waiting commands of a shard, the oldest first, at most limit.
 	Commands(ctx context.Context, shard int, limit int) ([]automation.Command, error)
@@ -140,7 +165,8 @@ type Assets interface {
 	// CreateAsset stores an asset; conflict when the name is taken. For a repeated
 	// act.Key it returns the asset of that time and false.
 	CreateAsset(ctx context.Context, a automation.Asset, act automation.Act) (automation.Asset, bool, error)
-	// UpdateAsset replaces an asset whose Version is still a.Version and raises it.
+	// UpdateAsset replaces an asset whose Version is still a.Version and raises it;
+	// ID, Tenant and Created stay.
 	UpdateAsset(ctx context.Context, a automation.Asset, act automation.Act) (automation.Asset, error)
 	DeleteAsset(ctx context.Context, tenant automation.TenantID, id automation.AssetID, act automation.Act) error
 	Asset(ctx context.Context, tenant automation.TenantID, id automation.AssetID) (automation.Asset, error)
@@ -156,6 +182,7 @@ type Credentials interface {
 	// UpdateCredential replaces a credential whose Version is still c.Version - 1.
 	// (The seal binds the new version, so the caller sets it.)
 	UpdateCredential(ctx context.Context, c automation.Credential, act automation.Act) (automation.Credential, error)
+	// DeleteCredential removes a credential; conflict while an asset has it.
 	DeleteCredential(ctx context.Context, tenant automation.TenantID, id automation.CredentialID, act automation.Act) error
 	Credential(ctx context.Context, tenant automation.TenantID, id automation.CredentialID) (automation.Credential, error)
 	CredentialByName(ctx context.Context, tenant automation.TenantID, name string) (automation.Credential, error)
@@ -184,6 +211,7 @@ type Tokens interface {
 	CreateToken(ctx context.Context, t automation.Token, act automation.Act) (automation.Token, bool, error)
 	// TokenByHash returns the token whose secret has this SHA-256, of any tenant.
 	TokenByHash(ctx context.Context, hash []byte) (automation.Token, error)
+	// RevokeToken sets Revoked to act.At, for good; conflict when it is set.
 	RevokeToken(ctx context.Context, tenant automation.TenantID, id automation.TokenID, act automation.Act) error
 	ListTokens(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Token, error)
 	// Audit returns audit entries after a sequence number, the oldest first.
@@ -205,6 +233,6 @@ type Store interface {
 	Tokens
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
-	// Close waits for calls under way and closes the database.
+	// Close waits for calls under way and closes the database; again, it does nothing.
 	Close() error
 }

@@ -136,8 +136,7 @@ func (db *DB) read(ctx context.Context, fn func() error) error {
 // errSlowCommit is the cause of a commit's timeout.
 var errSlowCommit = errors.New("the commit took longer than its limit")
 
-// write runs fn, which commits, under the limit of a commit and without the
-// caller's cancellation; on success it spreads the news.
+// write runs one write.
 func (db *DB) write(ctx context.Context, topics store.Topics, fn func(ctx context.Context) error) error {
 	if err := db.gate.Enter(); err != nil {
 		return err
@@ -146,6 +145,12 @@ func (db *DB) write(ctx context.Context, topics store.Topics, fn func(ctx contex
 	if ctx.Err() != nil {
 		return translate(ctx, ctx.Err())
 	}
+	return db.commit(ctx, topics, fn)
+}
+
+// commit runs fn, which commits, under the limit of a commit and without the
+// caller's cancellation; on success it spreads the news.
+func (db *DB) commit(ctx context.Context, topics store.Topics, fn func(ctx context.Context) error) error {
 	commit, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), db.config.CommitTimeout, errSlowCommit)
 	defer cancel()
 	if err := fn(commit); err != nil {

@@ -18,10 +18,10 @@ func translate(ctx context.Context, err error) error {
 	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	if ctx.Err() != nil {
+	code, ok := codeOf(err)
+	if ctx.Err() != nil && (!ok || code&0xff == lib.SQLITE_INTERRUPT) {
 		return &automation.Error{Code: automation.CodeUnavailable, Message: "the call was given up: " + context.Cause(ctx).Error(), Err: errors.Join(err, context.Cause(ctx), ctx.Err())}
 	}
-	code, ok := codeOf(err)
 	if !ok {
 		return automation.AsError(err)
 	}

@@ -185,7 +185,7 @@ func replayIsASnapshot(t *testing.T, b Backend) {
 	stop := make(chan struct{})
 	var leader sync.WaitGroup
 	leader.Go(func() {
-		for {
+		for range 1000 { // enough to be under way, and a log that is read fast
 			select {
 			case <-stop:
 				return

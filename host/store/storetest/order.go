@@ -125,7 +125,8 @@ func gapless(t *testing.T, b Backend) {
 	f := setup(t, b)
 	epoch := f.lead("h")
 	var mu sync.Mutex
-	runs := []automation.RunID{f.accept().ID}
+	own := f.accept().ID // the leader's entries are of this one
+	runs := []automation.RunID{own}
 	var wg sync.WaitGroup
 	for worker := range 6 {
 		wg.Go(func() {
@@ -144,7 +145,7 @@ func gapless(t *testing.T, b Backend) {
 					mu.Unlock()
 				}
 				if worker == 0 {
-					stale := store.Batch{Host: "h", Epoch: epoch - 1 + int64(i%2), Entries: []automation.Entry{granted(runs[0], i), granted(runs[0], i)}}
+					stale := store.Batch{Host: "h", Epoch: epoch - 1 + int64(i%2), Entries: []automation.Entry{granted(own, i), granted(own, i)}}
 					if err := f.st.Append(t.Context(), stale); (err != nil) != (i%2 == 0) {
 						t.Errorf("append: %v", err)
 					}
