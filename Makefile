@@ -54,7 +54,8 @@ lint: ## Run golangci-lint (built once from source, kept in .cache/tools)
 
 .PHONY: fmt
 fmt: ## Format the Go sources with gofumpt
-	@git ls-files -co --exclude-standard -z '*.go' | xargs -0 scripts/tool.sh gofumpt mvdan.cc/gofumpt $(GOFUMPT) -w
+	@git ls-files -co --exclude-standard -z '*.go' | xargs -0 grep -LZ '^// Code generated .* DO NOT EDIT' | \
+		xargs -0 scripts/tool.sh gofumpt mvdan.cc/gofumpt $(GOFUMPT) -w
 
 .PHONY: fmt-check
 fmt-check: ## Fail when a Go source is not formatted
@@ -71,6 +72,7 @@ fuzz: ## Fuzz every fuzz target for FUZZTIME each
 .PHONY: generate
 generate: ## Write the generated files anew
 	@go generate ./...
+	@go test ./host/api -run '^TestTheDocumentIsTheCommittedOne$$' -update
 
 .PHONY: generate-check
 generate-check: ## Fail when a generated file is not what generate writes

@@ -44,15 +44,19 @@ func TestEnvelope(t *testing.T) {
 		"an error": {func(context.Context, *hostfuncs.Session, request) (result, error) {
 			return result{}, hostfuncs.Errorf(hostfuncs.Unreachable, hostfuncs.Before, "no way")
 		}, `{"error":{"code":"unreachable","message":"no way","retryable":true,"phase":"before"}}`, hostfuncs.Unreachable},
-		"any error": {func(context.Context, *hostfuncs.Session, request) (result, error) {
-			return result{}, errors.New("oops")
+		"any error": {
+			func(context.Context, *hostfuncs.Session, request) (result, error) {
+				return result{}, errors.New("oops")
+			},
+			`{"error":{"code":"protocol","message":"oops","retryable":false,"phase":"after"}}`, hostfuncs.Protocol,
 		},
-			`{"error":{"code":"protocol","message":"oops","retryable":false,"phase":"after"}}`, hostfuncs.Protocol},
 		"a secret in an error": {func(context.Context, *hostfuncs.Session, request) (result, error) {
 			return result{}, fmt.Errorf("login hunter2 failed")
 		}, `{"error":{"code":"protocol","message":"login [redacted] failed","retryable":false,"phase":"after"}}`, hostfuncs.Protocol},
-		"a panic": {func(context.Context, *hostfuncs.Session, request) (result, error) { panic("hunter2") },
-			`{"error":{"code":"protocol","message":"f: a fault of the host function: [redacted]","retryable":false,"phase":"after"}}`, hostfuncs.Protocol},
+		"a panic": {
+			func(context.Context, *hostfuncs.Session, request) (result, error) { panic("hunter2") },
+			`{"error":{"code":"protocol","message":"f: a fault of the host function: [redacted]","retryable":false,"phase":"after"}}`, hostfuncs.Protocol,
+		},
 	} {
 		got, records := invoke(t, tc.call)
 		if got != tc.want {
