@@ -87,7 +87,6 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 type API struct {
 	config   Config
 	router   *chi.Mux
-	handler  http.Handler
 	huma     huma.API
 	underWay *inFlight
 }

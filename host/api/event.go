@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"time"
@@ -124,7 +125,8 @@ func (a *API) streamEnded(ctx context.Context, id automation.RunID, err error) {
 	if errors.Is(err, context.Canceled) {
 		return
 	}
-	a.config.Log.WarnContext(ctx, "an event stream was cut", "request_id", requestID(ctx), "run_id", string(id), "cause", err)
+	a.config.Log.WarnContext(ctx, "an event stream was cut",
+		slog.String("request_id", requestID(ctx)), slog.String("run_id", string(id)), slog.Any("cause", err))
 }
 
 // stream writes server-sent events (HTML Living Standard section 9.2). One

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,7 +50,7 @@ func addSystem(a *API) {
 
 func (a *API) ready(ctx context.Context, _ *struct{}) (*healthOut, error) {
 	if err := a.config.Ready(ctx); err != nil {
-		a.config.Log.WarnContext(ctx, "not ready", "cause", err)
+		a.config.Log.WarnContext(ctx, "not ready", slog.Any("cause", err))
 		return nil, &automation.Error{Code: automation.CodeUnavailable, Message: "the host can't work now; its log has the cause", CanRetry: true}
 	}
 	return &healthOut{Body: Health{Status: "ok"}}, nil

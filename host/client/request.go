@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -119,9 +120,7 @@ func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, &automation.Error{Code: automation.CodeInvalid, Message: "the request can't be made", Err: err}
 	}
-	for name, values := range r.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.header)
 	req.Header.Set("User-Agent", c.userAgent)
 	if r.media != "" {
 		req.Header.Set("Content-Type", r.media)

@@ -108,7 +108,7 @@ func wantOurs(t testing.TB, err error) {
 	if err == nil {
 		return
 	}
-	switch err.(type) {
+	switch err.(type) { //nolint:errorlint // the type itself is what is promised
 	case *automation.Error, automation.Errors:
 	default:
 		t.Errorf("got an error of type %T; want *automation.Error or automation.Errors", err)

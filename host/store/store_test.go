@@ -62,7 +62,7 @@ func TestGateWaitsForThoseInside(t *testing.T) {
 		}
 		g.Leave()
 		wg.Wait()
-		if <-shut == <-shut {
+		if first, second := <-shut, <-shut; first == second {
 			t.Error("of two that shut the gate, exactly one is the first")
 		}
 	})

@@ -35,7 +35,7 @@ func spawn(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint, text 
 	eventually(t, "the command has written its process ids", func() bool {
 		b, _ := os.ReadFile(file)
 		pids = pids[:0]
-		for _, f := range strings.Fields(string(b)) {
+		for f := range strings.FieldsSeq(string(b)) {
 			if pid, err := strconv.Atoi(f); err == nil {
 				pids = append(pids, pid)
 			}

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"context"
+	"log/slog"
 	"sync/atomic"
 
 	extism "github.com/extism/go-sdk"
@@ -61,7 +62,7 @@ func (c *compiled) compile(source Source) {
 	}
 	if err := c.build(c.file.Tame(wasm, e.settings.TableElements)); err != nil {
 		c.close()
-		e.settings.Log.Warn("plugin does not compile", "digest", c.digest, "error", err)
+		e.settings.Log.Warn("plugin does not compile", slog.String("digest", string(c.digest)), slog.Any("error", err))
 		bad := automation.Errorf(automation.CodeBadPlugin, "the plugin does not compile: %w", firstLine(err))
 		bad.Suggestion = "build it again with a supported toolchain, for WebAssembly 2.0 without exceptions and threads"
 		c.err = bad
@@ -78,7 +79,7 @@ func (c *compiled) build(wasm []byte) error {
 				return nil
 			}
 		}
-		c.engine.settings.Log.Warn("compiling without the cache on disk", "dir", c.engine.settings.CacheDir, "error", err)
+		c.engine.settings.Log.Warn("compiling without the cache on disk", slog.String("dir", c.engine.settings.CacheDir), slog.Any("error", err))
 		c.close()
 	}
 	return c.buildWith(wazero.NewCompilationCache(), wasm)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +49,8 @@ func (i *instance) run(ctx context.Context, doing string, work func()) error {
 		i.module.stuck.Add(1)
 		i.module.engine.abandoned.Add(1)
 		i.module.engine.abandonedTotal.Add(1)
-		i.module.engine.settings.Log.Error("a plugin call does not stop and was abandoned", "digest", i.module.digest, "doing", doing)
+		i.module.engine.settings.Log.Error("a plugin call does not stop and was abandoned",
+			slog.String("digest", string(i.module.digest)), slog.String("doing", doing))
 		return stopped(ctx, doing)
 	}
 	<-done
@@ -62,7 +64,8 @@ func (i *instance) crashed(doing string, crash any) error {
 	if i.memory.refused.Load() {
 		return i.memoryLimit()
 	}
-	i.module.engine.settings.Log.Error("panic in the plugin engine", "digest", i.module.digest, "doing", doing, "panic", fmt.Sprint(crash))
+	i.module.engine.settings.Log.Error("panic in the plugin engine", slog.String("digest", string(i.module.digest)),
+		slog.String("doing", doing), slog.String("panic", fmt.Sprint(crash)))
 	return automation.Errorf(automation.CodePluginCrashed, "%s: the sandbox failed; the host's log has the cause", doing)
 }
 

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -155,7 +156,7 @@ func closed(t *testing.T, b Backend) {
 	f.must(f.st.Close())
 	calls := acting(ctx, f, act("x"))
 	page := automation.Page{Limit: 1}
-	for what, call := range map[string]func() error{
+	maps.Copy(calls, map[string]func() error{
 		"Ping":             func() error { return f.st.Ping(ctx) },
 		"Append":           func() error { return f.st.Append(ctx, store.Batch{}) },
 		"Replay":           func() error { _, err := f.st.Replay(ctx, 0, nil); return err },
@@ -186,9 +187,7 @@ func closed(t *testing.T, b Backend) {
 		"ListTokens":       func() error { _, err := f.st.ListTokens(ctx, tenant, page); return err },
 		"Audit":            func() error { _, err := f.st.Audit(ctx, tenant, 0, 1); return err },
 		"AuditHead":        func() error { _, err := f.st.AuditHead(ctx, tenant); return err },
-	} {
-		calls[what] = call
-	}
+	})
 	for what, call := range calls {
 		wantCode(t, what+" after Close", call(), automation.CodeUnavailable)
 	}

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"maps"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
@@ -106,9 +107,7 @@ func (e *Env) findSelect(x ast.Expr, id int64, names map[string]*schema.Type) (s
 		return f, t, true
 	}
 	inner := make(map[string]*schema.Type, len(names)+1)
-	for k, v := range names {
-		inner[k] = v
-	}
+	maps.Copy(inner, names)
 	inner[c.IterVar()] = element(infer(c.IterRange(), names))
 	for _, part := range []ast.Expr{c.LoopCondition(), c.LoopStep(), c.Result()} {
 		if f, t, ok := e.findSelect(part, id, inner); ok {

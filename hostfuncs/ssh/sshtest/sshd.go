@@ -234,7 +234,7 @@ func (s *Server) Connections() []int { return children(s.cmd.Process.Pid) }
 func children(pid int) []int {
 	list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	var out []int
-	for _, f := range strings.Fields(string(list)) {
+	for f := range strings.FieldsSeq(string(list)) {
 		if child, err := strconv.Atoi(f); err == nil {
 			out = append(out, child)
 		}

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -115,9 +116,7 @@ func (cl *Cluster) configure(path string, settings map[string]string) error {
 		"listen_addresses": "", "unix_socket_directories": cl.dir, "fsync": "on", "synchronous_commit": "on",
 		"max_connections": "300", "timezone": "UTC", "log_timezone": "UTC",
 	}
-	for name, value := range settings {
-		conf[name] = value
-	}
+	maps.Copy(conf, settings)
 	for name, value := range conf {
 		if _, err := fmt.Fprintf(f, "%s = '%s'\n", name, strings.ReplaceAll(value, "'", "''")); err != nil {
 			return errors.Join(err, f.Close())
