@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -180,16 +181,24 @@ func (s Subject) doneBefore(t *testing.T) {
 
 func (s Subject) cancel(t *testing.T) {
 	sess, _ := s.Session()
-	before := s.Touched()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
+	before, intended := s.Touched(), atomic.Bool{}
+	sess.Intent = func(context.Context, string) error { intended.Store(true); return nil }
+	// A function that acts says so; another one has reached its peer (an acting one
+	// may do so on a connection that stands).
+	begun := func() bool { return intended.Load() || !s.Func.Acts && s.Touched() != before }
 	done := make(chan envelope, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() { done <- s.call(ctx, t, sess, s.Slow) })
 	defer wg.Wait()
-	for tick := time.NewTicker(time.Millisecond); s.Touched() == before; {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(patience); !begun(); {
 		select {
 		case <-tick.C:
+		case <-late:
+			t.Fatal("it does not begin")
 		case e := <-done:
 			t.Fatalf("it ended by itself: %s %+v", e.OK, e.Error)
 		}

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,6 +120,7 @@ func TestPassword(t *testing.T) {
 		"interactive":        {conf: sshtest.FakeConfig{Interactive: []string{"Password: "}}, pass: sshtest.Password},
 		"wrong, interactive": {conf: sshtest.FakeConfig{Interactive: []string{"Password: "}}, pass: "wrong", want: []string{"tried keyboard-interactive"}},
 		"two prompts":        {conf: sshtest.FakeConfig{Interactive: []string{"Password: ", "Code: "}}, pass: sshtest.Password, want: []string{"offers keyboard-interactive"}},
+		"a visible prompt":   {conf: sshtest.FakeConfig{Interactive: []string{"Name: "}, Visible: true}, pass: sshtest.Password, want: []string{"offers keyboard-interactive"}},
 		"keys only":          {conf: sshtest.FakeConfig{Keys: true}, pass: sshtest.Password, want: []string{"tried nothing that it takes", "offers publickey", "a password"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +136,9 @@ func TestPassword(t *testing.T) {
 				return
 			}
 			wantError(t, err, hostfuncs.AuthFailed, hostfuncs.Before, tc.want...)
+			if tc.conf.Visible && len(f.Passwords()) > 0 {
+				t.Error("the password was given to a prompt that is not hidden")
+			}
 			if strings.Contains(err.Error(), tc.pass) && tc.pass != "wrong" {
 				t.Errorf("the error has the password: %v", err)
 			}
@@ -243,9 +249,12 @@ func TestHostile(t *testing.T) {
 				f := fake(t, conf)
 				o := quick()
 				o.HandshakeTimeout, o.OpenTimeout, o.StartTimeout = time.Second, time.Second, time.Second
-				o.ConnectTimeout = 3 * time.Second
+				cmd := ssh.Command{Argv: []string{"true"}}
+				if at == sshtest.Running { // all other phases have deadlines of their own
+					cmd.Timeout = 2 * time.Second
+				}
 				start := time.Now()
-				_, err := pool(t, o).Exec(t.Context(), fakeEndpoint(f), ssh.Command{Argv: []string{"true"}, Timeout: 5 * time.Second})
+				_, err := pool(t, o).Exec(t.Context(), fakeEndpoint(f), cmd)
 				if took := time.Since(start); took > 20*time.Second {
 					t.Errorf("it took %s", took)
 				}
@@ -330,5 +339,36 @@ func TestRebinding(t *testing.T) {
 	wantError(t, err, hostfuncs.Denied, hostfuncs.Before, "metadata")
 	if len(dialled) != 1 {
 		t.Errorf("dialled %v", dialled)
+	}
+}
+
+// DialsPerServer bounds the connections to one server that are not authenticated.
+func TestGate(t *testing.T) {
+	t.Parallel()
+	f := fake(t, sshtest.FakeConfig{Stall: sshtest.Banner})
+	var resolved atomic.Int32
+	p := pool(t, ssh.Options{DialsPerServer: 3, SessionsPerConn: 1, Dialer: hostfuncs.Dialer{
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
+			resolved.Add(1)
+			return []netip.Addr{netip.MustParseAddr(f.Host)}, nil
+		},
+	}})
+	e := fakeEndpoint(f)
+	e.Host = "gate.test"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			_, err := p.Exec(ctx, e, ssh.Command{Argv: []string{"true"}})
+			wantError(t, err, hostfuncs.Cancelled, hostfuncs.Before)
+		})
+	}
+	eventually(t, "all are there and three are connected", func() bool { return resolved.Load() == 10 && f.Accepted() >= 3 })
+	run(t, p, fakeEndpoint(fake(t, sshtest.FakeConfig{})), ssh.Command{Argv: []string{"sleep", "0.2"}}) // the others have had time
+	cancel()
+	wg.Wait()
+	if n := f.Accepted(); n != 3 {
+		t.Errorf("%d connections at a time, want 3", n)
 	}
 }

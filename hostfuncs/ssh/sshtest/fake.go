@@ -38,6 +38,8 @@ type FakeConfig struct {
 	// Interactive: ask for the password by keyboard-interactive only, by these
 	// prompts; the first is answered with the password.
 	Interactive []string
+	// Visible: what is typed at those prompts would be shown.
+	Visible bool
 	// Keys: take public keys only, and none that is offered.
 	Keys bool
 	// HostKey is a PEM private key; "": a fresh one.
@@ -218,7 +220,11 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 		}
 	case len(f.conf.Interactive) > 0:
 		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			answers, err := ask("", "", f.conf.Interactive, make([]bool, len(f.conf.Interactive)))
+			echo := make([]bool, len(f.conf.Interactive))
+			for i := range echo {
+				echo[i] = f.conf.Visible
+			}
+			answers, err := ask("", "", f.conf.Interactive, echo)
 			if err != nil || len(answers) == 0 {
 				return nil, errors.New("no answer")
 			}
