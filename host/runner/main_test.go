@@ -146,7 +146,7 @@ func (w *world) attempt(action, with string, effect automation.Effect) automatio
 		AttemptKey: automation.AttemptKey{Run: "r1", Attempt: 1}, Tenant: tenant, Workflow: "demo-flow", StepID: "s1",
 		Plugin: "demo", Action: action, Digest: w.plugin.Digest, Effect: effect, Input: json.RawMessage(with),
 		Target:  &automation.Target{ID: "a1", Name: "web-1", Address: "10.0.0.1", Port: 22, Protocol: automation.ProtocolSSH, Tags: []string{"web"}},
-		Timeout: 20 * time.Second,
+		Timeout: 2 * time.Minute,
 	}
 }
 

@@ -82,9 +82,10 @@ func TestDeadlineAndCancel(t *testing.T) {
 	began := time.Now()
 	o := w.execute(t.Context(), a)
 	check(t, o, automation.ItemFailed, automation.CodeTimeout, "300ms")
-	if d := time.Since(began); d > 2*time.Second || !o.Error.CanRetry {
+	if d := time.Since(began); d > 15*time.Second || !o.Error.CanRetry {
 		t.Errorf("ended after %s, retryable %t; want soon, and true for an idempotent action", d, o.Error.CanRetry)
 	}
+	a.Timeout = time.Minute
 	ctx, cancel := context.WithCancelCause(t.Context())
 	w.act = func(context.Context, *hostfuncs.Session) (any, error) {
 		cancel(&automation.Error{Code: automation.CodeCancelled, Message: "admin asked for it"})
@@ -141,30 +142,30 @@ func TestWhatCannotBeKnown(t *testing.T) {
 	t.Run("once, a host function that never answers", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, once)
+		ctx, cancel := context.WithCancel(t.Context())
 		free := make(chan struct{})
 		w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
 			err := s.Begin(ctx, "c0ffee")
+			cancel()
 			<-free
 			return map[string]any{}, err
 		}
-		a := w.attempt("act", `{"request":{}}`, once)
-		a.Timeout = 200 * time.Millisecond
-		check(t, w.execute(t.Context(), a), automation.ItemUnknown, automation.CodeUnknownOutcome, "act did not stop")
+		check(t, w.execute(ctx, w.attempt("act", `{"request":{}}`, once)), automation.ItemUnknown, automation.CodeUnknownOutcome, "act did not stop")
 		close(free)
 	})
 	t.Run("once, no intent after the end", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, once)
+		ctx, cancel := context.WithCancel(t.Context())
 		free, sent := make(chan struct{}), make(chan error, 1)
 		w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
+			cancel()
 			<-free
-			err := s.Begin(ctx, "c0ffee")
+			err := s.Begin(context.WithoutCancel(ctx), "c0ffee")
 			sent <- err
 			return nil, err
 		}
-		a := w.attempt("act", `{"request":{}}`, once)
-		a.Timeout = 200 * time.Millisecond
-		check(t, w.execute(t.Context(), a), automation.ItemFailed, automation.CodeTimeout)
+		check(t, w.execute(ctx, w.attempt("act", `{"request":{}}`, once)), automation.ItemCancelled, automation.CodeCancelled)
 		close(free)
 		if err := <-sent; err == nil || len(w.intent) != 0 {
 			t.Errorf("an intent after the attempt's end: %v, %v", err, w.intent)

@@ -121,7 +121,7 @@ func TestDeadlineAndCancel(t *testing.T) {
 			began := time.Now()
 			_, err := call(ctx, m, config(), export, nil)
 			wantCode(t, err, automation.CodeTimeout)
-			if d := time.Since(began); d > 2*time.Second {
+			if d := time.Since(began); d > patience {
 				t.Errorf("ended after %s, want soon after 300ms", d)
 			}
 		})
@@ -143,12 +143,12 @@ func TestDeadlineAndCancel(t *testing.T) {
 		free := make(chan struct{})
 		e := newEngine(t, func(s *engine.Settings) { s.HostGrace = 50 * time.Millisecond })
 		m := load(t, e, "guest", guest(t))
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		c := config()
-		c.Host = func(context.Context, string, []byte) []byte { <-free; return []byte("{}") }
+		c.Host = func(context.Context, string, []byte) []byte { cancel(); <-free; return []byte("{}") }
 		_, err := call(ctx, m, c, "host", []byte("{}"))
-		wantCode(t, err, automation.CodeTimeout)
+		wantCode(t, err, automation.CodeCancelled)
 		if got := e.Stats(); got.Abandoned != 1 {
 			t.Errorf("abandoned: got %d, want 1", got.Abandoned)
 		}

@@ -12,7 +12,13 @@ import (
 	"opsconductor.dev/host/runner/engine"
 )
 
-const hostileBudget = 300 * time.Millisecond
+// hostileBudget is what a hostile module gets, and patience by when it has to be
+// over on a machine with other work. Without their defences these modules take
+// between ten seconds and for ever.
+const (
+	hostileBudget = 300 * time.Millisecond
+	patience      = 5 * time.Second
+)
 
 // loop is an endless loop.
 var loop = []byte{0x03, 0x40, 0x0c, 0, 0x0b}
@@ -56,8 +62,10 @@ func TestHostileModules(t *testing.T) {
 			if err == nil {
 				t.Error("the call succeeded")
 			}
-			if d := time.Since(began); d > 2*hostileBudget {
-				t.Errorf("ended after %s, want within %s", d, 2*hostileBudget)
+			d := time.Since(began)
+			t.Logf("ended after %s", d)
+			if d > patience {
+				t.Errorf("ended after %s, want within %s", d, patience)
 			}
 			if tc.code == automation.CodeTimeout && !strings.Contains(err.Error(), "the deadline of the test") {
 				t.Errorf("the error %q does not name its deadline", err)
