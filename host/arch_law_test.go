@@ -126,7 +126,6 @@ func modules() map[string][]string {
 	return map[string][]string{
 		"github.com/extism/go-sdk":                 {"host/runner/engine"},
 		"github.com/tetratelabs/wazero":            {"host/runner/engine"},
-		"github.com/extism/go-pdk":                 {"sdk/go"},
 		"cel.dev/cel-go":                           {"host/workflow/expr"},
 		"cel.dev/expr":                             {"host/workflow/expr"},
 		"github.com/google/cel-go":                 {"host/workflow/expr"},

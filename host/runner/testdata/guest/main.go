@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/extism/go-pdk"
+	"opsconductor.dev/host/runner/engine/testdata/pdk"
 )
 
 //go:wasmimport extism:host/user act
@@ -32,12 +32,6 @@ func read() input {
 	return in
 }
 
-func ask(f func(uint64) uint64, request []byte) []byte {
-	m := pdk.AllocateBytes(request)
-	out := pdk.FindMemory(f(m.Offset()))
-	return out.ReadBytes()
-}
-
 func answer(envelope []byte) int32 {
 	b, _ := json.Marshal(map[string]json.RawMessage{"envelope": envelope})
 	pdk.Output(b)
@@ -47,16 +41,16 @@ func answer(envelope []byte) int32 {
 // act gives the envelope back and succeeds, whatever it says.
 //
 //go:wasmexport act
-func act() int32 { return answer(ask(hostAct, read().With.Request)) }
+func act() int32 { return answer(pdk.Ask(hostAct, read().With.Request)) }
 
 //go:wasmexport look
-func look() int32 { return answer(ask(hostLook, read().With.Request)) }
+func look() int32 { return answer(pdk.Ask(hostLook, read().With.Request)) }
 
 // strict fails with the host function's own error.
 //
 //go:wasmexport strict
 func strict() int32 {
-	envelope := ask(hostAct, read().With.Request)
+	envelope := pdk.Ask(hostAct, read().With.Request)
 	var e struct{ Error json.RawMessage }
 	if err := json.Unmarshal(envelope, &e); err == nil && e.Error != nil {
 		pdk.SetErrorString(string(e.Error))
@@ -101,14 +95,14 @@ func chatter() int32 {
 
 //go:wasmexport actthenspin
 func actthenspin() int32 {
-	ask(hostAct, read().With.Request)
+	pdk.Ask(hostAct, read().With.Request)
 	for {
 	}
 }
 
 //go:wasmexport actthencrash
 func actthencrash() int32 {
-	ask(hostAct, read().With.Request)
+	pdk.Ask(hostAct, read().With.Request)
 	panic("after the act")
 }
 

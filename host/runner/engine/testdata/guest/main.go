@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/extism/go-pdk"
+	"opsconductor.dev/host/runner/engine/testdata/pdk"
 )
 
 //go:wasmimport extism:host/user echo
@@ -29,8 +29,7 @@ func echo() int32 {
 
 //go:wasmexport host
 func host() int32 {
-	m := pdk.AllocateBytes(pdk.Input())
-	pdk.OutputMemory(pdk.FindMemory(hostEcho(m.Offset())))
+	pdk.Output(pdk.Ask(hostEcho, pdk.Input()))
 	return 0
 }
 
