@@ -10,6 +10,8 @@ GOFUMPT := v0.12.0
 BIN := bin/opsconductor
 TOOLS := $(CURDIR)/.cache/tools
 FUZZTIME ?= 3s
+RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./host/registry ./host/service ./host/api ./host/client \
+	./host/app/... ./hostfuncs/...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
@@ -41,8 +43,8 @@ test: setup build ## Run all tests
 	@go test ./...
 
 .PHONY: race
-race: setup build ## Run all tests under the race detector
-	@go test -race ./...
+race: setup build ## Run the tests of what runs concurrently under the race detector (RACE=./... for all)
+	@go test -race $(RACE)
 
 .PHONY: vet
 vet: ## Run go vet

@@ -14,6 +14,7 @@ part make generate-check
 part make fmt-check
 part make vet
 part make lint
+part make test
 part make race
 part make fuzz
 part make bench BENCHFLAGS=-benchtime=1x
