@@ -65,7 +65,7 @@ func (p prober) dns(ctx context.Context, s *hostfuncs.Session, req DNSRequest) (
 		err = p.ask(own, servers, q, req.TCP, &r)
 		r.cap(s.MaxOutput)
 	}
-	if ctx.Err() != nil && r.Rcode == "" {
+	if over(ctx) && r.Rcode == "" {
 		return DNSResult{}, hostfuncs.Ended(ctx, hostfuncs.Before, "%s", name)
 	}
 	var de *hostfuncs.DialError
@@ -212,8 +212,6 @@ func (p prober) roundTrip(ctx context.Context, network string, server netip.Addr
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	deadline, _ := ctx.Deadline()
-	_ = conn.SetDeadline(deadline)
 	c := &dns.Conn{Conn: conn, UDPSize: dns.MaxMsgSize}
 	ask := q.Copy()
 	ask.Id = dns.Id()

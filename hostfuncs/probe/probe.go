@@ -50,6 +50,15 @@ func window(ctx context.Context, ms int64) (context.Context, context.CancelFunc)
 	return context.WithTimeoutCause(ctx, d, fmt.Errorf("the probe's timeout of %s is over", d))
 }
 
+// over reports whether ctx is done. A connection knows of a deadline a moment
+// before ctx does; that moment is waited for.
+func over(ctx context.Context) bool {
+	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
+}
+
 func badRequest(format string, args ...any) error {
 	return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, format, args...)
 }

@@ -47,7 +47,7 @@ func (p prober) tcp(ctx context.Context, s *hostfuncs.Session, req TCPRequest) (
 			r.Connected = true
 		}
 	}
-	if ctx.Err() != nil && !r.Connected { // the attempt's own end, not the probe's
+	if over(ctx) && !r.Connected { // the attempt's own end, not the probe's
 		return TCPResult{}, hostfuncs.Ended(ctx, hostfuncs.Before, "%s of %s", name, hostfuncs.HostPort(host, port))
 	}
 	var de *hostfuncs.DialError
