@@ -135,7 +135,14 @@ func TestTargets(t *testing.T) {
 		t.Errorf("the item's own target: got %+v, %v", got, err)
 	}
 	_, err := target("db-1")
-	wantDenied(t, err, `"targets":["db-1"]`, "opsconductor plugin activate")
+	wantDenied(t, err, `"targets":["db-1"]`, "opsconductor plugin activate demo@1.0.0", "--grant 'look:targets=db-1'")
+	err = ask(w, func(ctx context.Context, s *hostfuncs.Session) error {
+		return s.Broker.Address(ctx, s, "look", "x'; rm -rf /", netip.MustParseAddr("192.0.2.1"))
+	})
+	wantDenied(t, err, "POST /v1/plugins/")
+	if strings.Contains(err.Error(), "--grant") {
+		t.Errorf("a command line with a name that is not fit for one: %v", err)
+	}
 	grant(w, automation.Grant{Function: "look", Tags: []string{"db"}})
 	if got, err := target("db-1"); err != nil || got.Port != 2222 || len(got.HostKeys) != 1 {
 		t.Errorf("by tag: got %+v, %v", got, err)

@@ -3,7 +3,9 @@ package runner
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/hostfuncs"
@@ -17,10 +19,38 @@ func (b *Broker) denied(function, what string, missing automation.Grant) *hostfu
 	if err != nil {
 		grant = []byte(`{"function":` + strconv.Quote(function) + `}`)
 	}
+	add := fmt.Sprintf("POST /v1/plugins/%s/activate with the grants it has and %s", p.Digest, grant)
+	if flag := grantFlag(missing); flag != "" {
+		add = fmt.Sprintf("opsconductor plugin activate %s@%s with the grants it has and --grant '%s', or %s", p.Name, p.Version, flag, add)
+	}
 	return hostfuncs.Errorf(hostfuncs.Denied, hostfuncs.Before,
-		"plugin %s %s is not granted %s %s; an operator can add the grant %s to those it has: POST /v1/plugins/%s/activate, or opsconductor plugin activate",
-		p.Name, p.Version, function, what, grant, p.Digest)
+		"plugin %s %s is not granted %s %s; an operator can add it: %s", p.Name, p.Version, function, what, add)
 }
+
+// grantFlag is a grant as the command line takes it; "" when a name in it is not
+// fit to be put between quotes (it may come from the plugin).
+func grantFlag(g automation.Grant) string {
+	var parts []string
+	for _, p := range []struct {
+		key    string
+		values []string
+	}{{"targets", g.Targets}, {"tags", g.Tags}, {"addresses", g.Addresses}, {"credentials", g.Credentials}} {
+		for _, v := range p.values {
+			if v == "" || strings.ContainsFunc(v, func(c rune) bool { return !strings.ContainsRune(plain, c) }) {
+				return ""
+			}
+		}
+		if len(p.values) > 0 {
+			parts = append(parts, p.key+"="+strings.Join(p.values, ","))
+		}
+	}
+	if len(parts) == 0 {
+		return g.Function
+	}
+	return g.Function + ":" + strings.Join(parts, ";")
+}
+
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/*-"
 
 func quote(s string) string { return strconv.Quote(s) }
 
