@@ -55,8 +55,14 @@ func TestSchemaAndBuildAgree(t *testing.T) {
 	// In each object of the definition that has a form, a field too many and,
 	// where the schema needs it, a field too few.
 	for _, path := range [][]any{
-		{}, {"inputs", "x"}, {"targets"}, {"limits"}, {"steps", 1}, {"steps", 1, "for_each"},
-		{"steps", 1, "retry"}, {"steps", 1, "retry", "backoff"},
+		{},
+		{"inputs", "x"},
+		{"targets"},
+		{"limits"},
+		{"steps", 1},
+		{"steps", 1, "for_each"},
+		{"steps", 1, "retry"},
+		{"steps", 1, "retry", "backoff"},
 	} {
 		object := at(t, full, path)
 		for _, name := range append(slices.Sorted(maps.Keys(object)), "") {

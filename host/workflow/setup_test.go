@@ -23,12 +23,16 @@ func catalog() []automation.Plugin {
 			Manifest: automation.Manifest{
 				Name: "linux", Version: version, HostFunctions: []automation.HostFunction{{Name: "ssh_exec"}, {Name: "log"}},
 				Actions: []automation.Action{
-					{Name: "disk", Target: true, Effect: automation.EffectPure, Timeout: "20s", Output: json.RawMessage(diskOutput),
+					{
+						Name: "disk", Target: true, Effect: automation.EffectPure, Timeout: "20s", Output: json.RawMessage(diskOutput),
 						Input: json.RawMessage(`{"type": "object", "required": ["path"], "additionalProperties": false, "properties": {
-							"path": {"type": "string", "minLength": 1}, "limit": {"type": "integer", "minimum": 1, "maximum": 100}}}`)},
-					{Name: "command", Target: true, Effect: automation.EffectGuarded, Output: json.RawMessage(`{"type": "object", "properties": {"stdout": {"type": "string"}, "exit_code": {"type": "integer"}}}`),
+							"path": {"type": "string", "minLength": 1}, "limit": {"type": "integer", "minimum": 1, "maximum": 100}}}`),
+					},
+					{
+						Name: "command", Target: true, Effect: automation.EffectGuarded, Output: json.RawMessage(`{"type": "object", "properties": {"stdout": {"type": "string"}, "exit_code": {"type": "integer"}}}`),
 						Input: json.RawMessage(`{"type": "object", "required": ["argv"], "additionalProperties": false, "properties": {
-							"argv": {"type": "array", "minItems": 1, "items": {"type": "string"}}, "env": {"type": "object", "additionalProperties": {"type": "string"}}}}`)},
+							"argv": {"type": "array", "minItems": 1, "items": {"type": "string"}}, "env": {"type": "object", "additionalProperties": {"type": "string"}}}}`),
+					},
 				},
 			},
 		}
@@ -37,8 +41,10 @@ func catalog() []automation.Plugin {
 		Name: "core", Version: "1.0.0", State: automation.PluginActive, Digest: "d-core",
 		Manifest: automation.Manifest{Name: "core", Version: "1.0.0", Actions: []automation.Action{
 			{Name: "noop", Effect: automation.EffectPure, Input: json.RawMessage(`{"type": "object"}`), Output: json.RawMessage(`{"type": "object"}`)},
-			{Name: "report", Effect: automation.EffectIdempotent, Output: json.RawMessage(`{"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}`),
-				Input: json.RawMessage(`{"type": "object", "additionalProperties": false, "properties": {"text": {"type": "string"}, "n": {"type": "integer"}, "any": {}, "list": {"type": "array"}}}`)},
+			{
+				Name: "report", Effect: automation.EffectIdempotent, Output: json.RawMessage(`{"type": "object", "properties": {"text": {"type": "string"}, "n": {"type": "integer"}}}`),
+				Input: json.RawMessage(`{"type": "object", "additionalProperties": false, "properties": {"text": {"type": "string"}, "n": {"type": "integer"}, "any": {}, "list": {"type": "array"}}}`),
+			},
 			{Name: "wait", Effect: automation.EffectPure, Scheduler: true, Input: json.RawMessage(`{"type": "object", "required": ["duration"], "properties": {"duration": {"type": "string"}}}`)},
 		}},
 	}
