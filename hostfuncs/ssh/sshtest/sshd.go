@@ -170,7 +170,8 @@ StrictModes no
 UsePAM no
 UseDNS no
 LogLevel VERBOSE
-`, path("authorized_keys"))
+SetEnv HOME=%s
+`, path("authorized_keys"), c.Dir) // away from what the account's login shell reads at its start
 	files[path("sshd_config")] = conf.String()
 	for name, text := range files {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
