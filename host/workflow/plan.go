@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -18,6 +19,9 @@ type Plan struct {
 	Targets  []automation.Target `json:"targets"`
 	// Timeout bounds the whole run from its acceptance; 0: the deployment's limit.
 	Timeout time.Duration `json:"timeout_ns,omitempty"`
+	// StopIfFailed: a step starts no more of its items once that many have failed;
+	// the zero value: it goes on.
+	StopIfFailed Amount `json:"stop_if_failed,omitzero"`
 	// Expressions is set when a step has any.
 	Expressions *PlanExpressions `json:"expressions,omitempty"`
 	// Steps are in topological order: a step needs only steps before it.
@@ -49,6 +53,14 @@ type PlanStep struct {
 	Scheduler bool `json:"scheduler,omitempty"`
 	// Needs are indexes of earlier steps, ascending.
 	Needs []int `json:"needs,omitempty"`
+	// Policy says which of the needs must have succeeded; "": all of them.
+	Policy NeedsPolicy `json:"needs_policy,omitempty"`
+	// OnFailure says what the step's failure does to its run; "": the run fails,
+	// and what does not need the step goes on.
+	OnFailure OnFailure `json:"on_failure,omitempty"`
+	// Compensates are steps, among Needs, of which one must have failed for this one
+	// to run; then Policy is not looked at.
+	Compensates []int `json:"compensates,omitempty"`
 	// If is a CEL expression; "": always.
 	If string `json:"if,omitempty"`
 	// With is the step's inputs, filled in as far as the workflow's inputs go.
@@ -76,7 +88,43 @@ type PlanForEach struct {
 	Assets bool `json:"assets,omitempty"`
 	// MaxParallel items run at the same time; 0: no limit of the step's own.
 	MaxParallel int `json:"max_parallel,omitempty"`
+	// Batches are the sizes of the waves in which items start, the last one again
+	// and again; nil: all at once. A wave starts when the one before has ended well.
+	Batches []Amount `json:"batches,omitempty"`
 }
+
+// Amount is a number of items, or a share of them: one of the two is set.
+type Amount struct {
+	Count   int     `json:"count,omitempty"`
+	Percent float64 `json:"percent,omitempty"` // above 0, at most 100
+}
+
+// Of returns the amount as a number of n items, rounded up; at least 1.
+func (a Amount) Of(n int) int {
+	if a.Count > 0 {
+		return a.Count
+	}
+	return max(1, int(math.Ceil(float64(n)*a.Percent/100)))
+}
+
+// NeedsPolicy says which of a step's needs must have succeeded for it to run.
+type NeedsPolicy string
+
+// The policies. A step that failed with on_failure continue counts as succeeded.
+const (
+	NeedsAll    NeedsPolicy = "all"
+	NeedsAny    NeedsPolicy = "any"
+	NeedsAlways NeedsPolicy = "always" // none: it runs whatever became of them
+)
+
+// OnFailure says what a step's failure does to its run.
+type OnFailure string
+
+// What a failure can do.
+const (
+	FailureContinue OnFailure = "continue" // it does not fail the run, and what needs the step goes on
+	FailureStop     OnFailure = "stop"     // nothing more of the run starts
+)
 
 // Retry says how often and when an attempt is repeated.
 type Retry struct {

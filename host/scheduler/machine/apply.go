@@ -135,7 +135,7 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 		m.lost(it, o, f.At)
 		return
 	}
-	if o.State == automation.ItemFailed && r.stopping == "" && automation.Retryable(o.Error) &&
+	if o.State == automation.ItemFailed && r.stopping == "" && !it.step.halted && automation.Retryable(o.Error) &&
 		it.attempt-it.lost < it.step.plan.Retry.MaxAttempts {
 		it.outcome = o
 		it.due = f.At.Add(backoff(it))
@@ -166,6 +166,9 @@ func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 			m.setItem(it, automation.ItemWaitingRetry, at)
 		}
 		m.toReady(it, at)
+		if it.step.halted {
+			m.endItem(it, &automation.Outcome{State: automation.ItemSkipped, Error: o.Error}, at)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -76,10 +77,11 @@ func (m *Machine) Fault(idleSlots bool) string {
 				if it.state == automation.ItemReady && idleSlots && r.stopping == "" {
 					return fmt.Sprintf("%s/%d/%d is ready while slots are free", id, i, j)
 				}
-				for _, n := range s.plan.Needs {
-					if it.state.Open() && r.steps[n].state != automation.ItemSucceeded {
-						return fmt.Sprintf("%s/%d/%d runs, and step %d that it needs is %s", id, i, j, n, r.steps[n].state)
-					}
+				if it.state.Open() && !s.mayRun() {
+					return fmt.Sprintf("%s/%d/%d runs, and what it needs has not ended as it must", id, i, j)
+				}
+				if waits := !it.state.Ended() && !it.state.Open(); waits && s.halted || !waits && j >= s.released && r.stopping == "" && !s.halted && s.released > 0 {
+					return fmt.Sprintf("%s/%d/%d is %s; the step has let %d items go (halted: %v)", id, i, j, it.state, s.released, s.halted)
 				}
 			}
 		}
@@ -110,4 +112,32 @@ func (m *Machine) Fault(idleSlots bool) string {
 		}
 	}
 	return ""
+}
+
+// mayRun says by the plan whether the step's items may run: a second writing of
+// the rule, in the plan's own words.
+func (s *step) mayRun() bool {
+	good, bad := 0, 0
+	for _, n := range s.plan.Needs {
+		need := &s.run.steps[n]
+		if !need.state.Ended() {
+			return false
+		}
+		failed := need.state == automation.ItemFailed || need.state == automation.ItemUnknown
+		if need.state == automation.ItemSucceeded || failed && need.plan.OnFailure == "continue" {
+			good++
+		}
+		if failed && slices.Contains(s.plan.Compensates, n) {
+			bad++
+		}
+	}
+	switch {
+	case len(s.plan.Compensates) > 0:
+		return bad > 0
+	case s.plan.Policy == "always":
+		return true
+	case s.plan.Policy == "any":
+		return good > 0 || len(s.plan.Needs) == 0
+	}
+	return good == len(s.plan.Needs)
 }

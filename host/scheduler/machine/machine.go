@@ -95,6 +95,10 @@ type step struct {
 	left   int // items that have not ended
 	counts map[automation.ItemState]int
 	limit  *limit // max_parallel; nil without one
+	// released items have been let go, in waves; halted: no more will be.
+	released, wave int
+	halted         bool
+	stopAt         int // failed items that halt the step; 0: none do
 }
 
 // item is one item's state.

@@ -22,13 +22,9 @@ func (r *run) item(s, i int) *item {
 // make its items ready.
 func (m *Machine) openStep(s *step, at time.Time) {
 	r := s.run
-	for _, n := range s.plan.Needs {
-		if need := &r.steps[n]; need.state != automation.ItemSucceeded {
-			m.skip(s, automation.ItemSkipped, &automation.Error{
-				Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s, which it needs, is %s", need.plan.ID, need.state),
-			}, at)
-			return
-		}
+	if why := s.unwanted(); why != nil {
+		m.skip(s, automation.ItemSkipped, why, at)
+		return
 	}
 	if s.plan.If != "" {
 		run, err := r.program.Condition(s.index, r.scope)
@@ -49,7 +45,46 @@ func (m *Machine) openStep(s *step, at time.Time) {
 	m.fanOut(s, elements, at)
 }
 
-// fanOut makes a step's items and lets them be granted.
+// unwanted says why a step is not to run after what became of those it needs;
+// nil when it is.
+func (s *step) unwanted() *automation.Error {
+	if len(s.plan.Compensates) > 0 {
+		for _, n := range s.plan.Compensates {
+			if s.run.steps[n].bad() {
+				return nil
+			}
+		}
+		return &automation.Error{Code: automation.CodeStepFailed, Message: "nothing failed that it would have to make good"}
+	}
+	good := 0
+	var first *step
+	for _, n := range s.plan.Needs {
+		if need := &s.run.steps[n]; need.good() {
+			good++
+		} else if first == nil {
+			first = need
+		}
+	}
+	switch {
+	case first == nil, s.plan.Policy == workflow.NeedsAlways, s.plan.Policy == workflow.NeedsAny && good > 0:
+		return nil
+	}
+	return &automation.Error{
+		Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s, which it needs, is %s", first.plan.ID, first.state),
+	}
+}
+
+// bad reports whether the step has failed, or may have.
+func (s *step) bad() bool {
+	return s.state == automation.ItemFailed || s.state == automation.ItemUnknown
+}
+
+// good reports whether what needs the step may go on.
+func (s *step) good() bool {
+	return s.state == automation.ItemSucceeded || s.bad() && s.plan.OnFailure == workflow.FailureContinue
+}
+
+// fanOut makes a step's items and lets the first wave of them be granted.
 func (m *Machine) fanOut(s *step, elements []workflow.Element, at time.Time) {
 	s.items = make([]item, len(elements))
 	s.left = len(elements)
@@ -60,10 +95,56 @@ func (m *Machine) fanOut(s *step, elements []workflow.Element, at time.Time) {
 	for i := range s.items {
 		it := &s.items[i]
 		it.step, it.index, it.element, it.state = s, i, elements[i], automation.ItemBlocked
-		m.toReady(it, at)
+	}
+	if s.run.plan.StopIfFailed != (workflow.Amount{}) {
+		s.stopAt = s.run.plan.StopIfFailed.Of(s.left)
 	}
 	if s.left == 0 {
 		m.endStep(s, at)
+		return
+	}
+	m.nextWave(s, at)
+}
+
+// nextWave makes the next items of a step ready: all of them without batches.
+func (m *Machine) nextWave(s *step, at time.Time) {
+	from, n := s.released, len(s.items)
+	if f := s.plan.ForEach; f != nil && len(f.Batches) > 0 {
+		n = f.Batches[min(s.wave, len(f.Batches)-1)].Of(n)
+		s.wave++
+	}
+	s.released = min(from+n, len(s.items))
+	for i := from; i < s.released; i++ {
+		m.toReady(&s.items[i], at)
+	}
+}
+
+// afterItem goes on with a step of which an item has ended and others have not:
+// too many failures stop it, and a wave that has ended well lets the next one start.
+func (m *Machine) afterItem(s *step, at time.Time) {
+	if s.halted || s.run.stopping != "" {
+		return
+	}
+	failed := s.counts[automation.ItemFailed] + s.counts[automation.ItemUnknown]
+	waveOver := s.released == len(s.items)-s.left
+	switch {
+	case s.stopAt > 0 && failed >= s.stopAt:
+		m.halt(s, fmt.Sprintf("%d items of the step have failed, and stop_if_failed stops it at %d", failed, s.stopAt), at)
+	case waveOver && failed > 0 && s.stopAt == 0:
+		m.halt(s, fmt.Sprintf("%d items of the wave before have failed", failed), at)
+	case waveOver:
+		m.nextWave(s, at)
+	}
+}
+
+// halt skips the items of a step that are not out on a host.
+func (m *Machine) halt(s *step, why string, at time.Time) {
+	s.halted = true
+	cause := &automation.Error{Code: automation.CodeStepFailed, Message: why}
+	for i := range s.items {
+		if it := &s.items[i]; !it.state.Ended() && !it.state.Open() {
+			m.endItem(it, &automation.Outcome{State: automation.ItemSkipped, Error: cause}, at)
+		}
 	}
 }
 
@@ -110,7 +191,9 @@ func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 	s.left--
 	if s.left == 0 {
 		m.endStep(s, at)
+		return
 	}
+	m.afterItem(s, at)
 }
 
 // endStep draws a step's state from its items', and opens what needed it.
@@ -126,6 +209,9 @@ func (m *Machine) endStep(s *step, at time.Time) {
 	}
 	r.left--
 	r.scope.SetStep(s.index, s.result())
+	if s.bad() && s.plan.OnFailure == workflow.FailureStop {
+		m.stop(r, automation.RunFailed, s.failure(), at)
+	}
 	for _, n := range s.needed {
 		next := &r.steps[n]
 		next.blocks--
@@ -207,6 +293,9 @@ func firstError(a, b *automation.Error) *automation.Error {
 
 func (r *run) firstBad() *step {
 	for i := range r.steps {
+		if r.steps[i].good() {
+			continue
+		}
 		switch r.steps[i].state {
 		case automation.ItemFailed, automation.ItemUnknown, automation.ItemCancelled:
 			return &r.steps[i]

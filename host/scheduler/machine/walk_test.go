@@ -78,6 +78,9 @@ func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.R
 
 func randomPlan(r *rand.Rand) *workflow.Plan {
 	plan := &workflow.Plan{Workflow: "walk"}
+	if r.IntN(3) == 0 {
+		plan.StopIfFailed = workflow.Amount{Percent: float64(1 + r.IntN(100))}
+	}
 	for i := range r.IntN(4) {
 		plan.Targets = append(plan.Targets, automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i)})
 	}
@@ -98,6 +101,14 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 		}
 		if r.IntN(3) > 0 {
 			s.ForEach = &workflow.PlanForEach{Targets: r.IntN(2) == 0, MaxParallel: r.IntN(3)}
+			if r.IntN(3) == 0 {
+				s.ForEach.Batches = []workflow.Amount{{Count: 1}, {Percent: 40}}[:1+r.IntN(2)]
+			}
+		}
+		s.Policy = []workflow.NeedsPolicy{"", "", workflow.NeedsAll, workflow.NeedsAny, workflow.NeedsAlways}[r.IntN(5)]
+		s.OnFailure = []workflow.OnFailure{"", "", "", workflow.FailureContinue, workflow.FailureStop}[r.IntN(5)]
+		if len(s.Needs) > 0 && r.IntN(6) == 0 {
+			s.Compensates = s.Needs[:1]
 		}
 		s.Scheduler = r.IntN(8) == 0
 		plan.Steps = append(plan.Steps, s)
