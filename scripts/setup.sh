@@ -26,6 +26,7 @@ have ssh-keygen || missing+=(openssh-client)
 have_postgres || missing+=(postgresql)
 have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
+have busybox || missing+=(busybox) # one of the shells that quoting is tested in
 have curl || missing+=(curl)
 
 if ((${#missing[@]} == 0)); then

@@ -20,6 +20,7 @@ func (b *builder) assemble() *Plan {
 		p.Targets = []automation.Target{}
 	}
 	b.readDuration("/limits/timeout", b.root.field("limits").field("timeout"), b.Limits.RunTimeout, &p.Timeout)
+	p.StopIfFailed, _ = b.readAmount("/limits/stop_if_failed", b.root.field("limits").field("stop_if_failed"))
 	position := make([]int, len(b.steps))
 	for i, n := range b.order {
 		position[n] = i
@@ -33,6 +34,10 @@ func (b *builder) assemble() *Plan {
 			ps.Needs = append(ps.Needs, position[need])
 		}
 		slices.Sort(ps.Needs)
+		for _, failed := range s.makesGood {
+			ps.Compensates = append(ps.Compensates, position[failed])
+		}
+		slices.Sort(ps.Compensates)
 		ps.With, ps.Constant = s.with.appendJSON(nil), len(ps.Dynamic) == 0
 		ps.ForEach = s.planForEach()
 		if typed[n] {
@@ -70,9 +75,9 @@ func (s *step) planForEach() *PlanForEach {
 	if !s.forEach.declared {
 		return nil
 	}
-	f := &PlanForEach{Targets: s.forEach.targets, Expression: s.forEach.expression, Assets: s.forEach.assets}
-	if s.plan.ForEach != nil {
-		f.MaxParallel = s.plan.ForEach.MaxParallel
+	f := &PlanForEach{
+		Targets: s.forEach.targets, Expression: s.forEach.expression, Assets: s.forEach.assets,
+		MaxParallel: s.forEach.maxParallel, Batches: s.forEach.batches,
 	}
 	for _, item := range s.forEach.list {
 		f.List = append(f.List, json.RawMessage(item.appendJSON(nil)))

@@ -24,7 +24,9 @@ type step struct {
 
 	forEach forEach
 	closure []bool
-	with    *node // filled in as far as the inputs allow
+	// makesGood are the steps whose on_failure names this one.
+	makesGood []int
+	with      *node // filled in as far as the inputs allow
 }
 
 // forEach is a step's fan-out, as far as it is known.
@@ -38,6 +40,9 @@ type forEach struct {
 	assets bool
 	elem   *schema.Type
 	size   int // the greatest number of items
+
+	maxParallel int
+	batches     []Amount
 }
 
 // readSteps reads all that can be known of each step by itself. It reports
@@ -66,6 +71,7 @@ func (b *builder) readSteps() bool {
 		b.readForEach(s)
 		b.readRetry(s)
 		b.readTimes(s)
+		b.readPolicy(s)
 		s.plan.If = n.str("if")
 		if e := n.str("effect"); e != "" {
 			s.plan.Effect = automation.Effect(e)
@@ -140,8 +146,9 @@ func (b *builder) readForEach(s *step) {
 		if err != nil || most > 1<<31-1 {
 			b.add(s.at+"/for_each/max_parallel", limitError("too large a number", 1<<31-1, "leave it out for no limit"))
 		}
-		s.plan.ForEach = &PlanForEach{MaxParallel: int(most)}
+		s.forEach.maxParallel = int(most)
 	}
+	s.forEach.batches = b.readBatches(s.at+"/for_each/batches", n.field("batches"))
 	switch {
 	case in == nil || b.faulty(at):
 	case in.kind == nodeArray:
@@ -289,10 +296,11 @@ func (b *builder) readNeeds() {
 				})
 				continue
 			}
-			if !slices.Contains(b.graph.needs[i], k) {
-				b.graph.needs[i] = append(b.graph.needs[i], k)
-			}
+			b.graph.add(i, k)
 		}
+	}
+	for i := range b.steps {
+		b.readCompensation(i, index, ids)
 	}
 }
 

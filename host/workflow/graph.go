@@ -5,6 +5,13 @@ import "slices"
 // graph is the steps by what they need: needs[i] are indexes, each at most once.
 type graph struct{ needs [][]int }
 
+// add lets step i need step n.
+func (g graph) add(i, n int) {
+	if !slices.Contains(g.needs[i], n) {
+		g.needs[i] = append(g.needs[i], n)
+	}
+}
+
 // order returns the steps in topological order, as near to the given order as it
 // can be, and whether there is one: not if steps need each other.
 func (g graph) order() ([]int, bool) {

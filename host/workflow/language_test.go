@@ -21,11 +21,11 @@ const full = `{
 	"schema": "opsconductor/v1", "name": "full", "description": "d",
 	"inputs": {"x": {"type": "integer", "default": 1, "required": false, "enum": [1, 2], "description": "d"}},
 	"targets": {"select": "true"},
-	"limits": {"max_targets": 10, "timeout": "1h"},
+	"limits": {"max_targets": 10, "timeout": "1h", "stop_if_failed": "10%"},
 	"steps": [
 		{"id": "z", "uses": "core.noop"},
-		{"id": "a", "name": "n", "uses": "linux.disk@1", "with": {"path": "/"}, "needs": ["z"], "if": "true",
-			"for_each": {"in": "targets", "max_parallel": 2},
+		{"id": "a", "name": "n", "uses": "linux.disk@1", "with": {"path": "/"}, "needs": ["z"], "needs_policy": "any", "if": "true",
+			"on_failure": "continue", "for_each": {"in": "targets", "max_parallel": 2, "batches": [1, "10%", "100%"]},
 			"retry": {"max_attempts": 2, "backoff": {"initial": "1s", "factor": 2, "max": "1m", "jitter": "full"}},
 			"timeout": "1m", "effect": "pure"}
 	]
@@ -129,8 +129,8 @@ func change(t *testing.T, path []any, name string) ([]byte, string) {
 		pointer += fmt.Sprintf("/%v", p)
 	}
 	if name == "" {
-		object["batches"] = 1
-		pointer += "/batches"
+		object["queue"] = 1
+		pointer += "/queue"
 	} else {
 		delete(object, name)
 		pointer += "/" + name
@@ -175,6 +175,7 @@ targets: &t {select: "true"}
 limits:
   max_targets: 10
   timeout: 1h
+  stop_if_failed: 10%
 steps:
 - id: z
   uses: core.noop
@@ -183,8 +184,10 @@ steps:
   uses: 'linux.disk@1'
   with: {path: /}
   needs: [z]
+  needs_policy: any
   if: "true"
-  for_each: {in: targets, max_parallel: 2}
+  on_failure: continue
+  for_each: {in: targets, max_parallel: 2, batches: [1, 10%, 100%]}
   retry: {max_attempts: 2, backoff: {initial: 1s, factor: 2, max: 1m, jitter: full}}
   timeout: 1m
   effect: pure
