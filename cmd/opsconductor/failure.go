@@ -10,6 +10,12 @@ import (
 	"opsconductor.dev/host/client"
 )
 
+// The codes of errors that the host did not make, for programs.
+const (
+	codeUsage client.Code = "usage" // the command line is wrong
+	codeError client.Code = "error" // anything else on this side
+)
+
 // inFile says which file the places of an error are in.
 type inFile struct {
 	name string
@@ -33,6 +39,12 @@ func (c *cli) complain(err error) {
 	}
 	found := parts(err)
 	if c.format != formatTable {
+		if found[0].Code == "" { // it is not the host's, so it is the only one
+			found[0].Code = codeError
+			if exitCode(err) == exitUsage {
+				found[0].Code = codeUsage
+			}
+		}
 		_ = writeLine(c.err, map[string]any{"errors": found}) // there is nowhere left to say that it went wrong
 		return
 	}
@@ -100,14 +112,13 @@ func onlyPlaced(err error) bool {
 	return errors.As(err, &in)
 }
 
-// explain writes one error as a block.
+// explain writes one error as a block. Lines and columns are shown with a file
+// alone: without one they are places in a request that the command made.
 func explain(w io.Writer, file string, e *client.Error) {
 	place := ""
 	switch {
 	case e.Line > 0 && file != "":
 		place = fmt.Sprintf("%s:%d:%d: ", file, e.Line, e.Column)
-	case e.Line > 0:
-		place = fmt.Sprintf("%d:%d: ", e.Line, e.Column)
 	case file != "":
 		place = file + ": "
 	}

@@ -14,6 +14,7 @@ type change struct {
 	step    string
 	item    int
 	target  string
+	fanned  bool // the step has for_each
 	state   string
 	attempt int
 	problem string
@@ -39,7 +40,8 @@ type stepProgress struct {
 	id    string
 	items map[int]string // state by item
 	began time.Time
-	ended time.Time
+	// changed is when one of its items last changed.
+	changed time.Time
 }
 
 func newProgress(w io.Writer, steps []string, now func() time.Time) *progress {
@@ -70,10 +72,10 @@ func (p *progress) add(c change) {
 		if s.began.IsZero() && (c.state == "leased" || c.state == "running") {
 			s.began = c.at
 		}
-		s.ended = c.at
+		s.changed = c.at
 	}
 	if c.problem != "" {
-		p.last = c.step + label(c) + ": " + c.problem
+		p.last = place(c) + ": " + c.problem
 	}
 	if p.width == 0 {
 		p.line(c)
@@ -84,25 +86,35 @@ func (p *progress) add(c change) {
 	}
 }
 
-func label(c change) string {
-	if c.target != "" {
-		return "[" + c.target + "]"
+// place says where a change happened: in the run, a step, or an item of a fan-out.
+func place(c change) string {
+	switch {
+	case c.run != "":
+		return "run"
+	case c.target != "":
+		return c.step + "[" + c.target + "]"
+	case c.fanned:
+		return fmt.Sprintf("%s[%d]", c.step, c.item)
 	}
-	return fmt.Sprintf("[%d]", c.item)
+	return c.step
 }
 
 // line writes a change as one line. What only passes through is left out.
 func (p *progress) line(c change) {
 	at := c.at.Local().Format("15:04:05.000")
 	if c.run != "" {
-		fmt.Fprintf(p.w, "%s run %s\n", at, clean(c.run))
+		text := fmt.Sprintf("%s run %s", at, c.run)
+		if c.problem != "" {
+			text += ": " + c.problem
+		}
+		fmt.Fprintln(p.w, clean(text))
 		return
 	}
 	switch c.state {
 	case "blocked", "ready", "leased", "parked":
 		return
 	}
-	text := fmt.Sprintf("%s %s%s %s", at, c.step, label(c), c.state)
+	text := fmt.Sprintf("%s %s %s", at, place(c), c.state)
 	if c.attempt > 1 {
 		text += fmt.Sprintf(" (attempt %d)", c.attempt)
 	}
@@ -147,7 +159,7 @@ func (p *progress) rows() []string {
 			rows = append(rows, fmt.Sprintf("… and %d more steps", len(p.steps)-i))
 			break
 		}
-		rows = append(rows, clean(fmt.Sprintf("%s %-*s  %s", s.mark(), wide, s.id, s.summary())))
+		rows = append(rows, clean(fmt.Sprintf("%s %-*s  %s", s.mark(), wide, s.id, s.summary(p.now()))))
 	}
 	if p.last != "" {
 		rows = append(rows, clean(p.last))
@@ -181,7 +193,13 @@ func (s *stepProgress) mark() string {
 	return "▸"
 }
 
-func (s *stepProgress) summary() string {
+// acts reports whether an attempt of the step is under way.
+func (s *stepProgress) acts() bool {
+	c := s.counts()
+	return c["leased"]+c["running"] > 0
+}
+
+func (s *stepProgress) summary(now time.Time) string {
 	c := s.counts()
 	var parts []string
 	for _, state := range []string{
@@ -195,8 +213,15 @@ func (s *stepProgress) summary() string {
 		return "waits"
 	}
 	text := strings.Join(parts, ", ")
-	if !s.began.IsZero() && s.ended.After(s.began) {
-		text += "  " + span(s.ended.Sub(s.began))
+	if s.began.IsZero() {
+		return text
+	}
+	until := s.changed
+	if s.acts() {
+		until = now
+	}
+	if took := span(until.Sub(s.began)); took != "" {
+		text += "  " + took
 	}
 	return text
 }

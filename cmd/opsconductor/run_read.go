@@ -99,6 +99,13 @@ func (c *cli) showItems(ctx context.Context, host *client.Client, id client.RunI
 	if err != nil {
 		return err
 	}
+	fanned, err := fanOuts(ctx, host, id)
+	if err != nil {
+		return err
+	}
+	if c.format == formatTable {
+		defer c.explainItems(items, fanned)
+	}
 	room := 120
 	if w := width(c.out); w > 0 {
 		room = max(w-64, 40)
@@ -107,7 +114,7 @@ func (c *cli) showItems(ctx context.Context, host *client.Client, id client.RunI
 		items: items, head: []string{"STEP", "TARGET", "STATE", "ATTEMPTS", "TOOK", "OUTPUT"},
 		row: func(i client.Item) []string {
 			took := span(time.Duration(i.DurationMS * float64(time.Millisecond)))
-			return []string{i.Step, elementName(i), string(i.State), strconv.Itoa(i.Attempt), took, shorten(gist(i), room)}
+			return []string{i.Step, elementName(i, fanned[i.Step]), string(i.State), strconv.Itoa(i.Attempt), took, shorten(gist(i), room)}
 		},
 	}.write(c)
 }
@@ -126,15 +133,45 @@ func allItems(ctx context.Context, host *client.Client, id client.RunID, step st
 	return items, nil
 }
 
-// elementName names an item among those of its step.
-func elementName(i client.Item) string {
+// elementName names an item among those of its step; "" where it is the only one
+// that there can be.
+func elementName(i client.Item, fanned bool) string {
 	switch {
 	case i.Target != "":
 		return i.Target
 	case len(i.Value) > 0:
 		return shorten(string(i.Value), 24)
+	case !fanned:
+		return ""
 	}
 	return strconv.Itoa(i.Index)
+}
+
+// maxExplained bounds the items whose errors are written out in full.
+const maxExplained = 5
+
+// explainItems writes to stderr what the table has no room for: the whole error
+// of the first items that failed, and what to do.
+func (c *cli) explainItems(items []client.Item, fanned map[string]bool) {
+	more := 0
+	for _, i := range items {
+		switch {
+		case i.Error == nil:
+		case more >= maxExplained:
+			more++
+		default:
+			more++
+			where := i.Step
+			if name := elementName(i, fanned[i.Step]); name != "" {
+				where += "[" + name + "]"
+			}
+			fmt.Fprintln(c.err)
+			explain(c.err, where, i.Error)
+		}
+	}
+	if more > maxExplained {
+		fmt.Fprintf(c.err, "\n%d more items have errors; --output json has all of them\n", more-maxExplained)
+	}
 }
 
 // gist is the line that tells most of an item: its error, the first line of what
@@ -168,6 +205,10 @@ func (c *cli) logsCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		fanned, err := fanOuts(cmd.Context(), host, client.RunID(args[0]))
+		if err != nil {
+			return err
+		}
 		var logs []client.AttemptLog
 		for log, err := range client.All(func(p client.Page) (client.List[client.AttemptLog], error) {
 			return host.Logs(cmd.Context(), client.RunID(args[0]), step, p)
@@ -182,8 +223,8 @@ func (c *cli) logsCommand() *cobra.Command {
 		}
 		for _, log := range logs {
 			for _, line := range log.Lines {
-				if _, err := fmt.Fprintf(c.out, "%s %s[%d]#%d %-5s %s\n", line.At.Local().Format("15:04:05.000"),
-					clean(log.Step), log.Item, log.Attempt, clean(line.Level), clean(line.Message)); err != nil {
+				if _, err := fmt.Fprintf(c.out, "%s %s#%d %-5s %s\n", line.At.Local().Format("15:04:05.000"),
+					clean(place(change{step: log.Step, item: log.Item, fanned: fanned[log.Step]})), log.Attempt, clean(line.Level), clean(line.Message)); err != nil {
 					return err
 				}
 			}

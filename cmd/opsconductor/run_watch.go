@@ -18,8 +18,10 @@ func (c *cli) follow(ctx context.Context, host *client.Client, run client.Run) e
 		return err
 	}
 	var names []string
+	fanned := map[string]bool{}
 	for _, s := range steps.Items {
 		names = append(names, s.ID)
+		fanned[s.ID] = s.FanOut
 	}
 	view := newProgress(c.err, names, time.Now)
 	if view.width == 0 {
@@ -49,7 +51,7 @@ func (c *cli) follow(ctx context.Context, host *client.Client, run client.Run) e
 					view.draw()
 					return nil
 				}
-				view.add(changeOf(e))
+				view.add(changeOf(e, fanned))
 			case <-tick.C:
 				view.draw()
 			}
@@ -58,8 +60,24 @@ func (c *cli) follow(ctx context.Context, host *client.Client, run client.Run) e
 	return group.Wait()
 }
 
-func changeOf(e client.Event) change {
-	c := change{at: e.At, run: string(e.RunState), step: e.Step, item: e.Item, target: e.Target, state: string(e.State), attempt: e.Attempt}
+// fanOuts says which steps of a run have for_each.
+func fanOuts(ctx context.Context, host *client.Client, id client.RunID) (map[string]bool, error) {
+	steps, err := host.Steps(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for _, s := range steps.Items {
+		out[s.ID] = s.FanOut
+	}
+	return out, nil
+}
+
+func changeOf(e client.Event, fanned map[string]bool) change {
+	c := change{
+		at: e.At, run: string(e.RunState), step: e.Step, item: e.Item, target: e.Target, fanned: fanned[e.Step],
+		state: string(e.State), attempt: e.Attempt,
+	}
 	if e.Error != nil {
 		c.problem = string(e.Error.Code) + ": " + e.Error.Message
 	}
@@ -79,9 +97,13 @@ func (c *cli) eventsCommand() *cobra.Command {
 			return err
 		}
 		plain := &progress{w: c.out}
+		fanned, err := fanOuts(cmd.Context(), host, client.RunID(args[0]))
+		if err != nil {
+			return err
+		}
 		_, err = host.Events(cmd.Context(), client.RunID(args[0]), after, func(e client.Event) error {
 			if c.format == formatTable {
-				plain.line(changeOf(e))
+				plain.line(changeOf(e, fanned))
 				return nil
 			}
 			return writeLine(c.out, e)

@@ -132,7 +132,8 @@ type Step struct {
 	ID     string            `json:"id"`
 	Uses   string            `json:"uses"`
 	State  ItemState         `json:"state"`
-	Items  int               `json:"items"` // 0 before the fan-out is known
+	FanOut bool              `json:"fan_out"` // it has for_each; without it has one item
+	Items  int               `json:"items"`   // 0 before the fan-out is known
 	Counts map[ItemState]int `json:"counts"`
 	Needs  []string          `json:"needs"`
 }

@@ -58,7 +58,8 @@ type Step struct {
 	ID     string                       `json:"id"`
 	Uses   string                       `json:"uses"` // plugin.action@version
 	State  automation.ItemState         `json:"state"`
-	Items  int                          `json:"items"` // 0 before the fan-out is known
+	FanOut bool                         `json:"fan_out"` // it has for_each; without it has one item
+	Items  int                          `json:"items"`   // 0 before the fan-out is known
 	Counts map[automation.ItemState]int `json:"counts"`
 	Needs  []string                     `json:"needs,omitempty"`
 }
@@ -86,7 +87,7 @@ func (s *Service) Steps(ctx context.Context, p automation.Principal, id automati
 
 func stepOf(plan *workflow.Plan, i int, v machine.StepView) Step {
 	ps := plan.Steps[i]
-	step := Step{ID: ps.ID, Uses: ps.Plugin + "." + ps.Action + "@" + ps.Version, State: v.State, Items: v.Items, Counts: v.Counts}
+	step := Step{ID: ps.ID, Uses: ps.Plugin + "." + ps.Action + "@" + ps.Version, State: v.State, FanOut: ps.ForEach != nil, Items: v.Items, Counts: v.Counts}
 	for _, n := range ps.Needs {
 		step.Needs = append(step.Needs, plan.Steps[n].ID)
 	}
