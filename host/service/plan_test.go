@@ -88,6 +88,27 @@ func TestPlanThenSubmit(t *testing.T) {
 	}
 	_, err = f.Plan(ctx, p, service.PlanRequest{Definition: []byte(onTargets)})
 	wantCode(t, err, automation.CodeUnknownName)
+
+	// A repetition gets its run also when it could not be planned any more.
+	late, created, err := f.Submit(ctx, p, service.SubmitRequest{Definition: []byte(onTargets), Key: "k"})
+	if err != nil || created || late.ID != direct.ID {
+		t.Errorf("the same key after the plugin went: got %s, %v, %v; want %s", late.ID, created, err, direct.ID)
+	}
+	entries := f.lastAudit(t).Seq
+	for _, key := range []string{"", "new", "k"} { // "k" with another request
+		_, _, err = f.Submit(ctx, p, service.SubmitRequest{Definition: []byte(onTargets + " "), Key: key})
+		wantCode(t, err, automation.CodeUnknownName)
+	}
+	if got := f.lastAudit(t).Seq; got != entries {
+		t.Errorf("refused submissions left %d audit entries", got-entries)
+	}
+	if _, err := f.ActivatePlugin(ctx, admin(), pl.Digest, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	fresh, created, err := f.Submit(ctx, p, service.SubmitRequest{Definition: []byte(onTargets + " "), Key: "new"})
+	if err != nil || !created || fresh.ID == direct.ID {
+		t.Errorf("a key whose first request was refused: got %s, %v, %v; want a run", fresh.ID, created, err)
+	}
 }
 
 func TestPlanRefusesAllAtOnceAndStoresNothing(t *testing.T) {

@@ -47,21 +47,39 @@ func (s *Service) Submit(ctx context.Context, p automation.Principal, r SubmitRe
 	if err := refused(checkKey(r.Key), checkSubmit(r)); err != nil {
 		return automation.Run{}, false, err
 	}
-	plan, err := s.planToSubmit(ctx, p.Tenant, r)
-	if err != nil {
-		return automation.Run{}, false, err
-	}
-	run = automation.Run{
-		ID: automation.NewID[automation.RunID](), Tenant: p.Tenant, Workflow: plan.Plan.Workflow, PlanHash: plan.Hash,
-		State: automation.RunQueued, By: p.Name,
-	}
+	run = automation.Run{ID: automation.NewID[automation.RunID](), Tenant: p.Tenant, State: automation.RunQueued, By: p.Name}
 	act := s.act(p, opRunSubmit, string(run.ID), r.Key)
 	run.Created = act.At
 	act.Request = digestOf([]byte(r.PlanHash), r.Definition, r.Inputs)
+	plan, err := s.planToSubmit(ctx, p.Tenant, r)
+	if err != nil {
+		if earlier, found := s.submitted(ctx, run, act); found {
+			return earlier, false, nil
+		}
+		return automation.Run{}, false, err
+	}
+	run.Workflow, run.PlanHash = plan.Plan.Workflow, plan.Hash
 	act.Detail = detail(map[string]any{"workflow": run.Workflow, "plan_hash": run.PlanHash})
 	run, created, err = s.store.Accept(ctx, run, act)
 	return run, created, fault(err)
 }
+
+// submitted returns the run that the same request was accepted as before, under
+// the same key: a repetition gets its run also when the plugins or the assets have
+// changed meanwhile, so that it could not be planned now. It asks by accepting a
+// run of a plan that no store can have: of such a run the store takes nothing but
+// its key, and that only when it is known.
+func (s *Service) submitted(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool) {
+	if act.Key == "" {
+		return automation.Run{}, false
+	}
+	run.PlanHash = noPlan
+	earlier, created, err := s.store.Accept(ctx, run, act)
+	return earlier, err == nil && !created
+}
+
+// noPlan has the form of a plan's hash and is the hash of none.
+const noPlan automation.Digest = "0000000000000000000000000000000000000000000000000000000000000000"
 
 func checkSubmit(r SubmitRequest) *automation.Error {
 	if (r.PlanHash == "") == (len(r.Definition) == 0) {
