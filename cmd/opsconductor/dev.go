@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,16 @@ func (c *cli) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run a host; it needs --database-url and --key-file",
 		Args: takes(),
+		Long: `Run a host. It needs a database and the file with the vault's key:
+
+  (umask 077; head -c 32 /dev/urandom | base64 >vault.key)
+  opsconductor serve --database-url /var/lib/opsconductor/host.db --key-file vault.key --dir /var/lib/opsconductor
+
+A new database gets one admin token, in the file admin.token of --dir; the log says
+so. Use it to make others (opsconductor token create), then revoke it. If it is lost:
+opsconductor token bootstrap.
+
+Keep the key apart from backups of the database: without it no credential opens.`,
 	}
 	settings := c.settings(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -47,19 +58,22 @@ func (c *cli) serveCommand() *cobra.Command {
 	return cmd
 }
 
-// settings adds a flag for every setting, and returns what reads them: a flag
-// wins over its environment variable.
-func (c *cli) settings(cmd *cobra.Command) func() (app.Config, error) {
+// settings adds a flag for every setting, or for those named, and returns what
+// reads them: a flag wins over its environment variable.
+func (c *cli) settings(cmd *cobra.Command, only ...string) func() (app.Config, error) {
 	values := map[string]*string{}
 	defaults := app.Defaults()
 	for _, s := range app.Settings() {
+		if len(only) > 0 && !slices.Contains(only, s.Flag) {
+			continue
+		}
 		values[s.Flag] = cmd.Flags().String(s.Flag, s.Get(defaults), s.Usage+" ("+s.Env+")")
 	}
 	return func() (app.Config, error) {
 		cfg := app.Defaults()
 		errs := []error{cfg.FromEnv(c.env)}
 		for _, s := range app.Settings() {
-			if cmd.Flags().Changed(s.Flag) {
+			if values[s.Flag] != nil && cmd.Flags().Changed(s.Flag) {
 				errs = append(errs, cfg.FromFlag(s.Flag, *values[s.Flag]))
 			}
 		}

@@ -5,11 +5,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"opsconductor.dev/host/app"
 	"opsconductor.dev/host/client"
 )
 
 func (c *cli) tokenCommand() *cobra.Command {
-	return group("token", "Keep API tokens", c.tokenCreateCommand(), c.tokenListCommand(), c.tokenRevokeCommand())
+	return group("token", "Keep API tokens", c.tokenCreateCommand(), c.tokenListCommand(), c.tokenRevokeCommand(),
+		c.tokenBootstrapCommand())
 }
 
 func (c *cli) tokenCreateCommand() *cobra.Command {
@@ -30,12 +32,42 @@ func (c *cli) tokenCreateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		secret := string(t.Secret.Reveal()) // that is what the command is for
-		return c.show(struct {
-			client.Token
-			Secret string `json:"secret"`
-		}{t.Token, secret}, pair{"token", t.Token.Name}, pair{"id", string(t.Token.ID)}, pair{"role", string(t.Token.Role)},
-			pair{"expires", stamp(t.Token.Expires)}, pair{"secret", secret})
+		return c.showToken(t.Token, t.Secret)
+	}
+	return cmd
+}
+
+// showToken shows a new token with its secret: that is what the commands are for.
+func (c *cli) showToken(t client.Token, s client.Secret) error {
+	secret := string(s.Reveal())
+	return c.show(struct {
+		client.Token
+		Secret string `json:"secret"`
+	}{t, secret}, pair{"token", t.Name}, pair{"id", string(t.ID)}, pair{"role", string(t.Role)},
+		pair{"expires", stamp(t.Expires)}, pair{"secret", secret})
+}
+
+func (c *cli) tokenBootstrapCommand() *cobra.Command {
+	var ttl time.Duration
+	cmd := &cobra.Command{
+		Use: "bootstrap NAME", Short: "Make an admin token without a token, with the database and the key file", Args: takes("NAME"),
+		Long: `Make an admin token without a token, in the database itself: for a deployment
+whose first token was lost. It needs what the host has, --database-url and
+--key-file, and not the host. A host has its SQLite database for itself: stop it
+before. With PostgreSQL it may go on. The audit log records the token.`,
+	}
+	settings := c.settings(cmd, "database-url", "key-file")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it is valid; 0: 90 days")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg, err := settings()
+		if err != nil {
+			return err
+		}
+		t, secret, err := app.Bootstrap(cmd.Context(), cfg, app.TokenRequest{Name: args[0], Role: "admin", TTL: ttl})
+		if err != nil {
+			return err
+		}
+		return c.showToken(t, secret)
 	}
 	return cmd
 }

@@ -45,10 +45,7 @@ func devToken(ctx context.Context, s *service.Service, f *folder) error {
 	if err != nil && automation.CodeOf(err) != automation.CodeUnauthenticated {
 		return fmt.Errorf("try the admin token: %w", err)
 	}
-	operator := automation.Principal{
-		Tenant: automation.DefaultTenant, Name: "opsconductor dev", Role: automation.RoleAdmin, Token: automation.NewID[automation.TokenID](),
-	}
-	_, secret, err := s.CreateToken(ctx, operator, service.TokenRequest{Name: "dev admin", Role: automation.RoleAdmin, TTL: service.MaxTokenTTL})
+	_, secret, err := s.CreateToken(ctx, operator("opsconductor dev"), service.TokenRequest{Name: "dev admin", Role: automation.RoleAdmin, TTL: service.MaxTokenTTL})
 	if err != nil {
 		return fmt.Errorf("make an admin token: %w", err)
 	}

@@ -17,7 +17,8 @@ import (
 
 // Config is the settings of a host.
 type Config struct {
-	// Dir is the folder of `dev`: key, database, admin token, cache.
+	// Dir is the folder of the host: its identity and the first admin token; for
+	// `dev` also key, database and cache.
 	Dir string
 	// Listen is the address of the API: host:port; port 0 takes a free one.
 	Listen string

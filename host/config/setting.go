@@ -24,7 +24,7 @@ type Setting struct {
 // Settings lists every setting.
 func Settings() []Setting {
 	return []Setting{
-		text("dir", "folder of dev: key, database, admin token, cache", func(c *Config) *string { return &c.Dir }),
+		text("dir", "folder of the host: identity, first admin token; for dev also key, database and cache", func(c *Config) *string { return &c.Dir }),
 		text("listen", "address of the API; port 0 takes a free one", func(c *Config) *string { return &c.Listen }),
 		{
 			Flag: "database-url", Env: envName("database-url"),
