@@ -12,9 +12,11 @@ import (
 )
 
 func (c *cli) runCommand() *cobra.Command {
-	return group("run", "Submit runs, follow them, read what they left",
+	commands := []*cobra.Command{
 		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
-		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.cancelCommand())
+		c.eventsCommand(), c.watchCommand(), c.waitCommand(),
+	}
+	return group("run", "Submit runs, follow them, read what they left", append(commands, c.askCommands()...)...)
 }
 
 // waiting is how a command waits for a run.
@@ -177,19 +179,25 @@ func (c *cli) awaitNamed(ctx context.Context, id string, w waiting) error {
 	return c.await(ctx, host, run, w)
 }
 
-func (c *cli) cancelCommand() *cobra.Command {
-	var reason string
-	cmd := &cobra.Command{
-		Use: "cancel RUN", Short: "Ask to cancel a run; attempts under way are told to stop",
-		Args: takes("RUN"),
+// askCommands ask the scheduler something about a run.
+func (c *cli) askCommands() []*cobra.Command {
+	return []*cobra.Command{
+		c.askCommand("cancel", "Ask to cancel a run; attempts under way are told to stop", (*client.Client).Cancel),
+		c.askCommand("pause", "Ask that nothing more of a run starts for now; attempts under way go on", (*client.Client).Pause),
+		c.askCommand("resume", "Ask a paused run to go on", (*client.Client).Resume),
 	}
+}
+
+func (c *cli) askCommand(name, short string, ask func(*client.Client, context.Context, client.RunID, string) (client.Run, error)) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{Use: name + " RUN", Short: short, Args: takes("RUN")}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		host, err := c.remote()
 		if err != nil {
 			return err
 		}
-		run, err := host.Cancel(cmd.Context(), client.RunID(args[0]), reason)
+		run, err := ask(host, cmd.Context(), client.RunID(args[0]), reason)
 		if err != nil {
 			return err
 		}

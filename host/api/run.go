@@ -19,7 +19,7 @@ type RunRequest struct {
 	Inputs     Inputs     `json:"inputs,omitempty"`
 }
 
-// CancelRequest is the body of a cancel.
+// CancelRequest is the body of a cancel, a pause or a resume.
 type CancelRequest struct {
 	Reason string `json:"reason,omitempty" maxLength:"1024" doc:"Why, for the record."`
 }
@@ -67,7 +67,16 @@ func addRuns(a *API) {
 		id: "cancel-run", method: http.MethodPost, path: one + "/cancel", tag: tag, access: anyToken, status: http.StatusAccepted,
 		body: jsonBody[CancelRequest](), summary: "Ask to cancel a run",
 		about: "Nothing new starts, and attempts under way are told to stop. The run has ended when its state says so.",
-	}, a.cancelRun)
+	}, a.askRun(Control.Cancel))
+	register(a, operation{
+		id: "pause-run", method: http.MethodPost, path: one + "/pause", tag: tag, access: anyToken, status: http.StatusAccepted,
+		body: jsonBody[CancelRequest](), summary: "Ask to pause a run",
+		about: "Nothing new starts until it is resumed; attempts under way, waits and the run's timeout go on. It is paused when its state says so.",
+	}, a.askRun(Control.Pause))
+	register(a, operation{
+		id: "resume-run", method: http.MethodPost, path: one + "/resume", tag: tag, access: anyToken, status: http.StatusAccepted,
+		body: jsonBody[CancelRequest](), summary: "Ask a paused run to go on",
+	}, a.askRun(Control.Resume))
 }
 
 func (a *API) submitRun(ctx context.Context, in *Idempotency) (*runOut, error) {
@@ -133,19 +142,25 @@ func (a *API) waitRun(ctx context.Context, in *struct {
 	return answerRun(run, http.StatusOK), err //nolint:wrapcheck // problemOf reads the service's error
 }
 
-func (a *API) cancelRun(ctx context.Context, in *struct {
+// ask is a use case that asks the scheduler something about a run.
+type ask func(c Control, ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+
+type askIn struct {
 	RunRef
 	Idempotency
-},
-) (*runOut, error) {
-	id, err := in.id()
-	if err != nil {
-		return nil, err
+}
+
+func (a *API) askRun(use ask) func(context.Context, *askIn) (*runOut, error) {
+	return func(ctx context.Context, in *askIn) (*runOut, error) {
+		id, err := in.id()
+		if err != nil {
+			return nil, err
+		}
+		r, err := decode[CancelRequest](ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		run, err := use(a.config.Service, ctx, Principal(ctx), id, r.Reason, in.Key)
+		return answerRun(run, http.StatusAccepted), err //nolint:wrapcheck // problemOf reads the service's error
 	}
-	r, err := decode[CancelRequest](ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	run, err := a.config.Service.Cancel(ctx, Principal(ctx), id, r.Reason, in.Key)
-	return answerRun(run, http.StatusAccepted), err //nolint:wrapcheck // problemOf reads the service's error
 }

@@ -12,6 +12,7 @@ import (
 type Service interface {
 	Runs
 	Results
+	Control
 	Plugins
 	Assets
 	Credentials
@@ -28,7 +29,13 @@ type Runs interface {
 	Run(ctx context.Context, p automation.Principal, id automation.RunID) (automation.Run, error)
 	ListRuns(ctx context.Context, p automation.Principal, state automation.RunState, page automation.Page) ([]automation.Run, error)
 	Wait(ctx context.Context, p automation.Principal, id automation.RunID, timeout time.Duration) (automation.Run, error)
+}
+
+// Control is what can be asked of a run that goes on.
+type Control interface {
 	Cancel(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+	Pause(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+	Resume(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
 }
 
 // Results is what runs leave to read.

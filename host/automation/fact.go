@@ -27,6 +27,10 @@ const (
 	FactWaitStarted FactKind = "wait_started"
 	// FactCancelAsked: somebody asked to cancel the run.
 	FactCancelAsked FactKind = "cancel_asked"
+	// FactPauseAsked: somebody asked that nothing more of the run starts for now.
+	FactPauseAsked FactKind = "pause_asked"
+	// FactResumeAsked: somebody asked that a paused run goes on.
+	FactResumeAsked FactKind = "resume_asked"
 	// FactTimerFired: a deadline of the run passed.
 	FactTimerFired FactKind = "timer_fired"
 )
@@ -54,7 +58,7 @@ type Fact struct {
 	Outcome *Outcome `json:"o,omitempty"`
 	// Delay is how long a wait lasts (wait_started), in nanoseconds.
 	Delay time.Duration `json:"d,omitempty"`
-	// By and Reason say who asked and why (cancel_asked), or which timer fired
+	// By and Reason say who asked and why (cancel_, pause_, resume_asked), or which timer fired
 	// (timer_fired: Reason is "run_timeout").
 	By     string `json:"by,omitempty"`
 	Reason string `json:"r,omitempty"`
@@ -111,7 +115,7 @@ type Command struct {
 	Tenant TenantID
 	Shard  int
 	Run    RunID
-	Kind   FactKind // cancel_asked
+	Kind   FactKind // cancel_asked, pause_asked or resume_asked
 	By     string
 	Reason string
 	At     time.Time

@@ -124,11 +124,26 @@ func (c *Client) WaitEnd(ctx context.Context, id RunID) (Run, error) {
 
 // Cancel asks to cancel a run, and returns it as it is at that moment.
 func (c *Client) Cancel(ctx context.Context, id RunID, reason string) (Run, error) {
+	return c.ask(ctx, id, "cancel", reason)
+}
+
+// Pause asks that nothing more of a run starts for now, and returns it as it is
+// at that moment.
+func (c *Client) Pause(ctx context.Context, id RunID, reason string) (Run, error) {
+	return c.ask(ctx, id, "pause", reason)
+}
+
+// Resume asks a paused run to go on, and returns it as it is at that moment.
+func (c *Client) Resume(ctx context.Context, id RunID, reason string) (Run, error) {
+	return c.ask(ctx, id, "resume", reason)
+}
+
+func (c *Client) ask(ctx context.Context, id RunID, what, reason string) (Run, error) {
 	body := struct {
 		Reason string `json:"reason,omitempty"`
 	}{reason}
 	var out Run
-	err := c.send(ctx, post("", "v1", "runs", segment(string(id)), "cancel").json(body), &out)
+	err := c.send(ctx, post("", "v1", "runs", segment(string(id)), what).json(body), &out)
 	return out, err
 }
 

@@ -16,6 +16,8 @@ const (
 	opRunSubmit        operation = "run.submit"
 	opRunRead          operation = "run.read"
 	opRunCancel        operation = "run.cancel"
+	opRunPause         operation = "run.pause"
+	opRunResume        operation = "run.resume"
 	opPluginUpload     operation = "plugin.upload"
 	opPluginRead       operation = "plugin.read"
 	opPluginActivate   operation = "plugin.activate"
@@ -51,6 +53,8 @@ func permissions() []permission {
 		{opRunSubmit, everyone},
 		{opRunRead, everyone},
 		{opRunCancel, everyone},
+		{opRunPause, everyone},
+		{opRunResume, everyone},
 		{opPluginUpload, admin},
 		{opPluginRead, everyone},
 		{opPluginActivate, admin},

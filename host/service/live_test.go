@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,6 +158,102 @@ func TestCancelThroughTheScheduler(t *testing.T) {
 	}
 	if _, err := f.Cancel(ctx, submitter(), run.ID, "", ""); err != nil {
 		t.Errorf("once more: %v", err)
+	}
+}
+
+// TestPauseThroughTheScheduler: while a run is paused nothing of it starts, and
+// what was under way may end; resumed, it goes on to its end.
+func TestPauseThroughTheScheduler(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Service = service.New(service.Deps{Store: f.store, Vault: f.vault, Registry: manifests{}})
+	f.catalog(t)
+	began, end := make(chan string, 8), make(chan struct{})
+	f.schedule(t, func(_ context.Context, a automation.Attempt) automation.Outcome {
+		began <- a.StepID
+		<-end
+		return automation.Outcome{State: automation.ItemSucceeded, Output: json.RawMessage(`{}`)}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	p := submitter()
+	run, _, err := f.Submit(ctx, p, service.SubmitRequest{Definition: []byte(onTargets)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := <-began; got != "one" {
+		t.Fatalf("step %s began; want one", got)
+	}
+	for range 2 { // the second time changes nothing
+		if _, err := f.Pause(ctx, p, run.ID, "look first", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.until(t, run.ID, automation.RunPaused)
+	close(end)
+	f.untilItem(t, run.ID, "one", automation.ItemSucceeded)
+	for range len(began) {
+		if step := <-began; step != "one" {
+			t.Fatalf("step %s began while the run was paused", step)
+		}
+	}
+	if _, err := f.Resume(ctx, p, run.ID, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Wait(ctx, p, run.ID, time.Minute)
+	if err != nil || got.State != automation.RunSucceeded {
+		t.Errorf("got %s, %v, %v; want succeeded", got.State, got.Error, err)
+	}
+	for name, ask := range map[string]func() (automation.Run, error){
+		"pause":  func() (automation.Run, error) { return f.Pause(ctx, p, run.ID, "", "") },
+		"resume": func() (automation.Run, error) { return f.Resume(ctx, p, run.ID, "", "") },
+	} {
+		_, err := ask()
+		wantCode(t, err, automation.CodeConflict)
+		if err == nil || !strings.Contains(err.Error(), "succeeded") {
+			t.Errorf("%s what has ended: got %v; want to be told how it ended", name, err)
+		}
+	}
+}
+
+// until waits for a state of a run's record.
+func (f *fixture) until(t *testing.T, id automation.RunID, want automation.RunState) {
+	t.Helper()
+	f.poll(t, func() (bool, string) {
+		run, err := f.Run(t.Context(), submitter(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return run.State == want, string(run.State)
+	})
+}
+
+// untilItem waits for a state of a step's first item.
+func (f *fixture) untilItem(t *testing.T, id automation.RunID, step string, want automation.ItemState) {
+	t.Helper()
+	f.poll(t, func() (bool, string) {
+		page, err := f.Items(t.Context(), submitter(), id, service.ItemQuery{Step: step})
+		if err != nil || len(page.Items) == 0 {
+			t.Fatalf("got %+v, %v", page, err)
+		}
+		return page.Items[0].State == want, string(page.Items[0].State)
+	})
+}
+
+func (f *fixture) poll(t *testing.T, ok func() (bool, string)) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(20 * time.Second); ; {
+		done, state := ok()
+		if done {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("still %s", state)
+		}
 	}
 }
 

@@ -170,17 +170,7 @@ func (s *Service) Cancel(ctx context.Context, p automation.Principal, id automat
 	if asked {
 		return run, nil
 	}
-	act := s.act(p, opRunCancel, string(id), key)
-	act.Request = digestOf([]byte(id), []byte(reason))
-	act.Detail = detail(map[string]any{"reason": reason})
-	c := automation.Command{
-		ID: automation.NewID[automation.CommandID](), Tenant: p.Tenant, Shard: run.Shard, Run: id,
-		Kind: automation.FactCancelAsked, By: p.Name, Reason: reason, At: act.At,
-	}
-	if err := s.store.PutCommand(ctx, c, act); err != nil {
-		return automation.Run{}, fault(err)
-	}
-	return s.findRun(ctx, p.Tenant, id)
+	return s.command(ctx, p, opRunCancel, automation.Command{Shard: run.Shard, Run: id, Kind: automation.FactCancelAsked, Reason: reason}, key)
 }
 
 // cancelAsked reports whether a cancel of the run waits for the leader or is in

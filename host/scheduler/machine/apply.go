@@ -14,6 +14,11 @@ func (m *Machine) check(r *run, f *automation.Fact) error {
 			return stale("run %s has ended", r.id)
 		}
 		return nil
+	case automation.FactPauseAsked, automation.FactResumeAsked:
+		if r.state.Ended() || r.stopping != "" || (r.state == automation.RunPaused) == (f.Kind == automation.FactPauseAsked) {
+			return stale("run %s is %s", r.id, r.state)
+		}
+		return nil
 	case automation.FactAttemptGranted, automation.FactAttemptStarted, automation.FactAttemptEnded,
 		automation.FactItemEnded, automation.FactWaitStarted:
 	case automation.FactRunAccepted:
@@ -55,7 +60,7 @@ func (it *item) check(f *automation.Fact) error {
 		if it.state.Ended() || it.state.Open() && !it.step.plan.Scheduler || f.Outcome == nil {
 			return stale("an item that is %s can't be ended by the scheduler", it.state)
 		}
-	case automation.FactRunAccepted, automation.FactCancelAsked, automation.FactTimerFired:
+	case automation.FactRunAccepted, automation.FactCancelAsked, automation.FactTimerFired, automation.FactPauseAsked, automation.FactResumeAsked:
 	}
 	return nil
 }
@@ -88,6 +93,10 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 		m.stop(r, automation.RunCancelled, &automation.Error{
 			Code: automation.CodeCancelled, Message: "cancelled by " + f.By + reason(f.Reason),
 		}, f.At)
+	case automation.FactPauseAsked:
+		m.pause(r, f.At)
+	case automation.FactResumeAsked:
+		m.resume(r, f.At)
 	case automation.FactTimerFired:
 		m.stop(r, automation.RunFailed, automation.Errorf(automation.CodeTimeout,
 			"the run took longer than its timeout of %s", r.plan.Timeout), f.At)

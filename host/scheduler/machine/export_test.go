@@ -48,6 +48,9 @@ func (m *Machine) Snapshot() map[string]Item {
 	return snap
 }
 
+// Stopping reports whether a run that is open ends already.
+func (m *Machine) Stopping(id automation.RunID) bool { return m.runs[id].stopping != "" }
+
 // Fault checks the machine's own books: limits, counts and parking. "" is good.
 func (m *Machine) Fault(idleSlots bool) string {
 	open := 0
@@ -74,7 +77,7 @@ func (m *Machine) Fault(idleSlots bool) string {
 				if it.state == automation.ItemParked {
 					parked[it.parked]++
 				}
-				if it.state == automation.ItemReady && idleSlots && r.stopping == "" {
+				if it.state == automation.ItemReady && idleSlots && r.stopping == "" && r.state != automation.RunPaused {
 					return fmt.Sprintf("%s/%d/%d is ready while slots are free", id, i, j)
 				}
 				if it.state.Open() && !s.mayRun() {

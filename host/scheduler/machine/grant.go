@@ -44,6 +44,9 @@ func (q *ring) pop() *item {
 		q.runs[0] = nil
 		q.runs = q.runs[1:]
 		r.inRing = false
+		if r.state == automation.RunPaused {
+			continue // resume puts it back
+		}
 		for len(r.ready) > 0 {
 			it := r.ready[0]
 			r.ready[0] = nil
@@ -73,14 +76,7 @@ type Lease struct {
 // Grant begins the waits that are ready and gives ready items to a host, at most
 // slots of them. The attempts are in Take's answer.
 func (m *Machine) Grant(now time.Time, to Lease, slots int) {
-	for len(m.waits) > 0 {
-		it := m.waits[0]
-		m.waits = m.waits[1:]
-		it.queued = false
-		if it.state == automation.ItemReady {
-			m.try(it, now, to)
-		}
-	}
+	m.beginWaits(now, to)
 	for slots > 0 {
 		it := m.ring.pop()
 		if it == nil {
@@ -88,6 +84,24 @@ func (m *Machine) Grant(now time.Time, to Lease, slots int) {
 		}
 		if m.try(it, now, to) {
 			slots--
+		}
+		m.beginWaits(now, to) // an item that could not start may have let a wait be next
+	}
+}
+
+// beginWaits begins the waits that are ready; those of paused runs are put aside.
+func (m *Machine) beginWaits(now time.Time, to Lease) {
+	for len(m.waits) > 0 {
+		it := m.waits[0]
+		m.waits = m.waits[1:]
+		it.queued = false
+		switch {
+		case it.state != automation.ItemReady:
+		case it.step.run.state == automation.RunPaused:
+			it.queued = true
+			it.step.run.waits = append(it.step.run.waits, it)
+		default:
+			m.try(it, now, to)
 		}
 	}
 }

@@ -71,6 +71,7 @@ type run struct {
 	err      *automation.Error
 	accepted time.Time
 	started  time.Time
+	paused   time.Time // the latest pause; zero without one
 	ended    time.Time
 	left     int // steps that have not ended
 	open     int // attempts that are out on hosts
@@ -78,6 +79,7 @@ type run struct {
 	stopping automation.RunState
 	ready    []*item // may hold items that are not ready any more
 	inRing   bool
+	waits    []*item           // of a paused run: those that were due to begin to wait
 	facts    []automation.Fact // recorded and not yet taken
 	touched  bool              // it is in the machine's output
 	changed  bool              // its record changed since the last Take

@@ -177,9 +177,10 @@ func (m *Machine) toReady(it *item, at time.Time) {
 // endItem ends an item with an outcome, and its step with the last of its items.
 func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 	s := it.step
-	if s.plan.Scheduler && it.holds() {
+	switch {
+	case s.plan.Scheduler && it.holds():
 		m.release(it, at)
-	} else {
+	case it.state == automation.ItemReady: // it may have been woken to use room that it leaves now
 		m.wake(it, at)
 	}
 	it.outcome, it.ended, it.parked = o, at, nil

@@ -90,7 +90,7 @@ func (m *Machine) setRun(r *run, s automation.RunState, at time.Time) {
 }
 
 func (m *Machine) changedRun(r *run, at time.Time) {
-	if r.state != automation.RunQueued { // the acceptor has written that one
+	if r.state != automation.RunQueued || !r.paused.IsZero() { // the acceptor has written the first queued
 		r.changed = true
 		m.out.touch(r)
 	}

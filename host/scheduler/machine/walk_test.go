@@ -130,6 +130,7 @@ type world struct {
 	open   []automation.RunID
 	out    []automation.Attempt // at work
 	told   map[automation.AttemptKey]bool
+	paused map[automation.RunID]bool
 	done   []automation.Fact // outcomes of attempts that have ended, to deliver again
 	doneOf []automation.RunID
 	starts map[automation.AttemptKey]bool
@@ -232,6 +233,29 @@ func (w *world) cancel() {
 	w.count["cancel"]++
 }
 
+// pause pauses a run, or resumes it; nothing of a paused run may start (take looks).
+func (w *world) pause() {
+	if len(w.open) == 0 {
+		return
+	}
+	id := w.open[w.r.IntN(len(w.open))]
+	kind, other := automation.FactPauseAsked, automation.FactResumeAsked
+	if w.paused[id] {
+		kind, other = other, kind
+	}
+	if err := w.m.Handle(id, automation.Fact{Kind: other, At: w.now}); automation.CodeOf(err) != automation.CodeConflict {
+		w.t.Fatalf("%s of a run of which that was asked already: %v", other, err)
+	}
+	if err := w.m.Handle(id, automation.Fact{Kind: kind, At: w.now, By: "walker"}); err != nil {
+		if w.m.Stopping(id) {
+			return
+		}
+		w.t.Fatalf("%s: %v", kind, err)
+	}
+	w.paused[id] = kind == automation.FactPauseAsked
+	w.count[string(kind)]++
+}
+
 func (w *world) grant() {
 	w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, w.r.IntN(8))
 }
@@ -252,6 +276,9 @@ func (w *world) take() {
 		if s, ok := w.ended[u.Run]; ok {
 			w.t.Fatalf("run %s was %s and is %s", u.Run, s, u.State)
 		}
+		if u.State == automation.RunQueued && !u.Started.IsZero() || u.State == automation.RunRunning && u.Started.IsZero() {
+			w.t.Fatalf("run %s is %s, and started at %v", u.Run, u.State, u.Started)
+		}
 		if u.State.Ended() {
 			w.ended[u.Run] = u.State
 			w.open = remove(w.open, u.Run)
@@ -259,6 +286,9 @@ func (w *world) take() {
 		}
 	}
 	for _, a := range d.Attempts {
+		if w.paused[a.Run] {
+			w.t.Fatalf("%v was granted while its run is paused", a.AttemptKey)
+		}
 		for _, other := range w.out {
 			if other.Run == a.Run && other.Step == a.Step && other.Item == a.Item {
 				w.t.Fatalf("%v was granted while %v is at work", a.AttemptKey, other.AttemptKey)
@@ -349,6 +379,8 @@ func (w *world) step() {
 		w.intent()
 	case n < 170:
 		w.cancel()
+	case n < 172:
+		w.pause()
 	case n < 173:
 		w.again()
 	case n < 174:
@@ -365,10 +397,24 @@ func (w *world) step() {
 
 // settle runs everything to its end: nothing may be stuck.
 func (w *world) settle() {
-	for range 10000 {
-		if len(w.open) == 0 {
-			return
+	w.round(50) // what is not paused goes on beside what is
+	for _, id := range w.open {
+		if w.paused[id] {
+			w.paused[id] = false
+			_ = w.m.Handle(id, automation.Fact{Kind: automation.FactResumeAsked, At: w.now}) // refused when it is being stopped
 		}
+	}
+	w.round(10000)
+	if len(w.open) == 0 {
+		return
+	}
+	w.t.Fatalf("%d runs never end: %v", len(w.open), w.open)
+}
+
+// round grants with slots to spare, reports everything and lets time pass, until
+// no run is open or n times.
+func (w *world) round(n int) {
+	for ; n > 0 && len(w.open) > 0; n-- {
 		w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, 1000)
 		w.take()
 		if fault := w.m.Fault(true); fault != "" {
@@ -382,7 +428,6 @@ func (w *world) settle() {
 		w.m.Advance(w.now)
 		w.take()
 	}
-	w.t.Fatalf("%d runs never end: %v", len(w.open), w.open)
 }
 
 // TestWalk walks the machine through random histories and checks after every
@@ -400,6 +445,7 @@ func TestWalk(t *testing.T) {
 			now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1, progs: map[automation.RunID]*program{},
 			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
 			starts: map[automation.AttemptKey]bool{}, count: total,
+			paused: map[automation.RunID]bool{},
 		}
 		w.m = machine.New(w.limits)
 		for range 2000 {
@@ -413,7 +459,7 @@ func TestWalk(t *testing.T) {
 	t.Logf("%d events: %v", events, total)
 	for _, kind := range []string{
 		"accept", "intent", "cancel", "crash", "refused", "lost after intent", "outcome succeeded", "outcome failed",
-		"outcome cancelled", "outcome unknown", "run succeeded", "run failed", "run cancelled",
+		"outcome cancelled", "pause_asked", "resume_asked", "outcome unknown", "run succeeded", "run failed", "run cancelled",
 	} {
 		if total[kind] == 0 {
 			t.Errorf("the walk never came to %q", kind)

@@ -193,9 +193,10 @@ func commands(t *testing.T, b Backend) {
 	_, _, err := f.st.Accept(t.Context(), other3, act("run.submit"))
 	f.must(err)
 	var want []automation.Command
+	kinds := []automation.FactKind{automation.FactCancelAsked, automation.FactPauseAsked, automation.FactResumeAsked}
 	for i := range 5 {
 		c := automation.Command{
-			ID: automation.CommandID(fmt.Sprintf("c%d", 9-i)), Tenant: tenant, Run: run.ID, Kind: automation.FactCancelAsked,
+			ID: automation.CommandID(fmt.Sprintf("c%d", 9-i)), Tenant: tenant, Run: run.ID, Kind: kinds[i%len(kinds)],
 			By: "ann", Reason: "wrong host", At: store.Moment(start().Add(time.Duration(-i) * time.Minute)),
 		}
 		f.must(f.st.PutCommand(t.Context(), c, act("run.cancel")))
