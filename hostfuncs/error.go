@@ -51,7 +51,10 @@ type Error struct {
 	Message   string `json:"message"`
 	Retryable bool   `json:"retryable"`
 	Phase     Phase  `json:"phase"`
-	Err       error  `json:"-"`
+	// Stopped: what the remote side had begun was made to stop, and it is confirmed
+	// that nothing of it goes on. An error of phase after without it leaves that open.
+	Stopped bool  `json:"stopped,omitempty"`
+	Err     error `json:"-"`
 }
 
 // Error returns the message.

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,7 +65,56 @@ steps:
 			t.Errorf("%s: got %s %+v, want failed with %s", name, i.State, i.Error, codes)
 			continue
 		}
-		t.Logf("%s: %s", name, i.Error.Message)
+		if !strings.Contains(i.Error.Message, name+" (127.0.0.1:") {
+			t.Errorf("%s: %q does not say where", name, i.Error.Message)
+		}
+	}
+}
+
+// TestCommandsThatAreStopped: a command that is killed at its deadline has failed,
+// one that is killed because its run was cancelled is cancelled; neither is
+// unknown, for both are confirmed dead. They are gone from the target.
+func TestCommandsThatAreStopped(t *testing.T) {
+	t.Parallel()
+	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	srv := sshd(t)
+	host.addCredential(t, "good", srv.User, srv.ClientKey)
+	host.addAsset(t, target{"one", srv.Host, srv.Port, srv.HostKeys}, "good")
+	for _, c := range []struct {
+		timeout, state, code string
+		cancel               bool
+	}{{"2s", "failed", "timeout", false}, {"60s", "cancelled", "cancelled", true}} {
+		pid := filepath.Join(t.TempDir(), "pid")
+		file := write(t, `
+schema: opsconductor/v1
+name: stopped
+targets: {select: "'demo' in asset.tags"}
+steps:
+  - id: slow
+    uses: linux.script@1
+    for_each: {in: targets}
+    with: {args: ["`+pid+`"], script: "echo $$ >\"$1\"; exec sleep 600"}
+    timeout: `+c.timeout+`
+`)
+		run := runID(t, host.must(t, "run", "submit", file, "--output", "json"))
+		eventually(t, "the command's begin", func() bool { b, _ := os.ReadFile(pid); return strings.HasSuffix(string(b), "\n") })
+		if c.cancel {
+			host.must(t, "run", "cancel", run, "--reason", "enough")
+		}
+		if a := host.call(t, "run", "wait", run); a.code != exitRunFailed {
+			t.Errorf("exit code %d, want %d\n%s", a.code, exitRunFailed, a.err)
+		}
+		i := host.items(t, run)["slow/one"]
+		if i.State != c.state || i.Error == nil || i.Error.Code != c.code || !strings.Contains(i.Error.Message, "confirmed dead") {
+			t.Errorf("got %s %+v, want %s with %s, and that it is dead", i.State, i.Error, c.state, c.code)
+		}
+		b, err := os.ReadFile(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat("/proc/" + strings.TrimSpace(string(b))); !os.IsNotExist(err) {
+			t.Errorf("the command still runs on the target (%v)", err)
+		}
 	}
 }
 
@@ -99,21 +148,8 @@ steps:
 	if len(i.Output) > 4<<20 {
 		t.Errorf("the output has %d bytes", len(i.Output))
 	}
-	switch i.State {
-	case "succeeded":
-		var out struct {
-			Truncated bool `json:"stdout_truncated"`
-		}
-		if err := json.Unmarshal(i.Output, &out); err != nil || !out.Truncated {
-			t.Errorf("succeeded and does not say that the output was cut (%v)", err)
-		}
-	case "failed", "unknown":
-		if i.Error == nil || i.Error.Message == "" {
-			t.Errorf("%s without a cause", i.State)
-		}
-		t.Logf("%s: %+v", i.State, i.Error)
-	default:
-		t.Errorf("got state %s", i.State)
+	if i.State != "failed" || i.Error == nil || i.Error.Code != "output_limit" || !strings.Contains(i.Error.Message, "confirmed dead") {
+		t.Errorf("got %s %+v, want failed with output_limit, and the command dead", i.State, i.Error)
 	}
 }
 

@@ -38,6 +38,9 @@ type attempt struct {
 	// had happened.
 	cutOff *hostfuncs.Error
 	cutBy  string
+	// halted is what the last host function answered when the attempt's end reached
+	// it: it says what was under way, and what became of it.
+	halted *hostfuncs.Error
 }
 
 func newAttempt(r *Runner, a automation.Attempt, intent worker.Intent) *attempt {
@@ -109,6 +112,7 @@ func (at *attempt) hostCall(ctx context.Context, name string, request []byte) []
 		code = failed.Code
 	}
 	at.runner.config.Metrics.HostCall(name, code, time.Since(began))
+	at.answered(ctx, failed)
 	if f.Acts {
 		at.acted(name, failed)
 	}
@@ -121,11 +125,21 @@ func (at *attempt) act(name string) {
 	at.acting = name
 }
 
+// answered keeps what a host function says of the attempt's end.
+func (at *attempt) answered(ctx context.Context, failed *hostfuncs.Error) {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.halted = nil
+	if ctx.Err() != nil && failed != nil && (failed.Code == hostfuncs.Timeout || failed.Code == hostfuncs.Cancelled) {
+		at.halted = failed
+	}
+}
+
 func (at *attempt) acted(name string, failed *hostfuncs.Error) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	at.acting = ""
-	if failed != nil && failed.Phase != hostfuncs.Before && slices.Contains(blind(), failed.Code) {
+	if failed != nil && failed.Phase != hostfuncs.Before && !failed.Stopped && slices.Contains(blind(), failed.Code) {
 		at.cutOff, at.cutBy = failed, name
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/hostfuncs"
 )
 
 const maxMessage = 4 << 10
@@ -100,10 +101,38 @@ func (at *attempt) failed(ctx context.Context, err error) (automation.ItemState,
 	}
 	at.mu.Lock()
 	defer at.mu.Unlock()
+	if ctx.Err() != nil && ended && at.halted != nil {
+		e.Message, e.Phase = place(e, at.halted), automation.Phase(at.halted.Phase)
+	}
 	if at.careful() && at.begun {
+		if e.CanRetry {
+			e.Suggestion = join(e.Suggestion, notAgain(at.Effect))
+		}
 		e.Phase, e.CanRetry = automation.PhaseAfter, false
 	}
 	return state, e
+}
+
+// place is the message of an attempt's end with what a host function was doing
+// then, which has the cause in its own text, with what to do.
+func place(e *automation.Error, halted *hostfuncs.Error) string {
+	cause := e.Error()
+	if strings.Contains(halted.Message, cause) {
+		return strings.Replace(halted.Message, cause, e.Message, 1)
+	}
+	return e.Message + ": " + halted.Message
+}
+
+// notAgain says why an error that may pass was not tried again.
+func notAgain(effect automation.Effect) string {
+	return fmt.Sprintf("the step's effect is %s, so what has acted is not tried again: give the step effect: idempotent when running it twice does no harm", effect)
+}
+
+func join(first, second string) string {
+	if first == "" {
+		return second
+	}
+	return first + "; " + second
 }
 
 // stopped says why the attempt's context ended: which deadline passed, or who

@@ -139,6 +139,22 @@ func TestWhatCannotBeKnown(t *testing.T) {
 			}
 		})
 	}
+	t.Run("once, stopped for certain", func(t *testing.T) {
+		t.Parallel()
+		for _, code := range []hostfuncs.Code{hostfuncs.Timeout, hostfuncs.Cancelled} {
+			w := newWorld(t, once)
+			w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
+				err := hostfuncs.Errorf(code, hostfuncs.After, "killed; confirmed dead")
+				err.Stopped = true
+				return nil, errors.Join(s.Begin(ctx, "c0ffee"), err)
+			}
+			o := w.execute(t.Context(), w.attempt("strict", `{"request":{}}`, once))
+			check(t, o, automation.ItemFailed, automation.Code(code), "confirmed dead")
+			if o.Error.CanRetry || o.Error.Phase != automation.PhaseAfter {
+				t.Errorf("%s: retryable %t, phase %q; want not, and after", code, o.Error.CanRetry, o.Error.Phase)
+			}
+		}
+	})
 	t.Run("once, a host function that never answers", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, once)
@@ -171,6 +187,55 @@ func TestWhatCannotBeKnown(t *testing.T) {
 			t.Errorf("an intent after the attempt's end: %v, %v", err, w.intent)
 		}
 	})
+}
+
+// TestWhereTheEndCame: the error of an attempt whose time was over says what was
+// under way then, and whether the remote side could have acted.
+func TestWhereTheEndCame(t *testing.T) {
+	t.Parallel()
+	cause := &automation.Error{Code: automation.CodeCancelled, Message: "admin asked for it", Suggestion: "ask admin"}
+	for _, phase := range []hostfuncs.Phase{hostfuncs.Before, hostfuncs.After} {
+		w := newWorld(t, once)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
+			if phase == hostfuncs.After {
+				if err := s.Begin(ctx, "c0ffee"); err != nil {
+					return nil, err
+				}
+			}
+			cancel(cause)
+			<-ctx.Done()
+			err := hostfuncs.Ended(ctx, phase, "shake hands with web-1")
+			err.Stopped = phase == hostfuncs.After
+			return nil, err
+		}
+		o := w.execute(ctx, w.attempt("strict", `{"request":{}}`, once))
+		check(t, o, automation.ItemCancelled, automation.CodeCancelled, "shake hands with web-1: admin asked for it")
+		if string(o.Error.Phase) != string(phase) || o.Error.Suggestion != "ask admin" || strings.Contains(o.Error.Message, "ask admin") {
+			t.Errorf("got %+v, want phase %s and the suggestion apart", o.Error, phase)
+		}
+	}
+}
+
+// TestNotTriedAgain: where retry would have applied but for the effect, the error
+// says so, and what to do.
+func TestNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	for effect, want := range map[automation.Effect]bool{once: true, automation.EffectGuarded: true, idempotent: false, pure: false} {
+		w := newWorld(t, effect)
+		w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
+			if err := s.Begin(ctx, "c0ffee"); err != nil {
+				return nil, err
+			}
+			return nil, hostfuncs.Errorf(hostfuncs.Unreachable, hostfuncs.Before, "the second connection broke")
+		}
+		o := w.execute(t.Context(), w.attempt("strict", `{"request":{}}`, effect))
+		check(t, o, automation.ItemFailed, automation.CodeUnreachable)
+		said := strings.Contains(o.Error.Suggestion, "effect is "+string(effect)) && strings.Contains(o.Error.Suggestion, "effect: idempotent")
+		if said != want || o.Error.CanRetry == want {
+			t.Errorf("%s: retryable %t, suggestion %q", effect, o.Error.CanRetry, o.Error.Suggestion)
+		}
+	}
 }
 
 func TestIntent(t *testing.T) {

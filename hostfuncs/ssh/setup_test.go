@@ -77,6 +77,9 @@ func wantError(t *testing.T, err error, code hostfuncs.Code, phase hostfuncs.Pha
 	if e.Code != code || e.Phase != phase {
 		t.Errorf("code %s phase %s, want %s %s: %s", e.Code, e.Phase, code, phase, e.Message)
 	}
+	if dead := strings.Contains(e.Message, "with its process group; it is confirmed dead"); dead != e.Stopped {
+		t.Errorf("stopped is %t, and the message says %q", e.Stopped, e.Message)
+	}
 	for _, w := range words {
 		if !strings.Contains(e.Message, w) {
 			t.Errorf("message %q does not have %q", e.Message, w)

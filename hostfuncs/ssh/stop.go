@@ -35,6 +35,7 @@ func (s *session) stop(ctx context.Context, err *hostfuncs.Error) error {
 	if err == nil {
 		err = hostfuncs.Ended(ctx, hostfuncs.After, "run on %s, %s after the command was sent", s.endpoint.place(), seconds(time.Since(s.started)))
 	}
+	err.Stopped = f == dead
 	err.Message += ". " + map[fate]string{
 		dead:    "The remote process was killed, with its process group; it is confirmed dead",
 		leader:  "The remote process is confirmed dead; the server gave it no process group of its own, so children of it may go on",
