@@ -74,6 +74,7 @@ func ItemTransitions() []Transition[ItemState] {
 		{ItemReady, ItemParked, "a limit's key is exhausted"},
 		{ItemReady, ItemLeased, "granted"},
 		{ItemReady, ItemRunning, "a wait or another act of the scheduler itself began"},
+		{ItemReady, ItemSucceeded, "the scheduler carried it out at once"},
 		{ItemReady, ItemFailed, "its input could not be evaluated, or its time was up"},
 		{ItemReady, ItemSkipped, "its step was stopped"},
 		{ItemReady, ItemCancelled, "the run was cancelled"},

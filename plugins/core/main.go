@@ -1,6 +1,6 @@
 // Command core is the built-in plugin core: actions that need no target and no
-// host function. core.wait has no function here: the scheduler carries it out,
-// so that a waiting item holds no worker.
+// host function. core.assert and core.wait have no functions here: the scheduler
+// carries them out, so that a waiting item holds no worker.
 package main
 
 import (

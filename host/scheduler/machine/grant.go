@@ -115,32 +115,29 @@ func (m *Machine) try(it *item, now time.Time, to Lease) bool {
 	return m.start(it, now, to)
 }
 
-// start grants an item, or begins its wait, and reports whether it did; an item
-// whose input can't be evaluated ends here.
+// start grants an item, or carries it out where that is the scheduler's part, and
+// reports whether it granted it; an item whose input can't be evaluated ends here.
 func (m *Machine) start(it *item, now time.Time, to Lease) bool {
 	r, s := it.step.run, it.step
-	input, err := r.program.Input(s.index, r.scope, it.element)
 	f := automation.Fact{At: now, Step: s.index, Item: it.index}
-	switch {
-	case err == nil && s.plan.Scheduler:
-		f.Kind = automation.FactWaitStarted
-		f.Delay, err = waitFor(input)
-	case err == nil:
-		f.Kind, f.Attempt, f.Host, f.HostEpoch = automation.FactAttemptGranted, it.attempt+1, to.Host, to.Epoch
-		if !s.plan.Constant {
-			f.Input = input
-		}
+	input, err := r.program.Input(s.index, r.scope, it.element)
+	if err == nil && s.plan.Scheduler {
+		err = carryOut(s.plan.Action, input, &f)
 	}
 	if err != nil {
 		f.Kind = automation.FactItemEnded
 		f.Outcome = &automation.Outcome{State: automation.ItemFailed, Error: automation.AsError(err)}
+	}
+	if f.Kind != "" {
 		m.mustHandle(r, f)
 		return false
 	}
-	m.mustHandle(r, f)
-	if f.Kind == automation.FactAttemptGranted {
-		m.out.attempts = append(m.out.attempts, m.attempt(it, input, to))
+	f.Kind, f.Attempt, f.Host, f.HostEpoch = automation.FactAttemptGranted, it.attempt+1, to.Host, to.Epoch
+	if !s.plan.Constant {
+		f.Input = input
 	}
+	m.mustHandle(r, f)
+	m.out.attempts = append(m.out.attempts, m.attempt(it, input, to))
 	return true
 }
 

@@ -2,7 +2,6 @@ package machine
 
 import (
 	"container/heap"
-	"encoding/json"
 	"hash/fnv"
 	"math"
 	"time"
@@ -86,33 +85,10 @@ func (m *Machine) fire(t timer, now time.Time) {
 	case it.state == automation.ItemWaitingRetry:
 		m.toReady(it, now)
 	case it.state == automation.ItemRunning && it.step.plan.Scheduler:
-		output, _ := json.Marshal(map[string]int64{"waited_ms": now.Sub(it.started).Milliseconds()})
 		m.mustHandle(t.run, automation.Fact{
-			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index,
-			Outcome: &automation.Outcome{State: automation.ItemSucceeded, Output: output, StartedAt: it.started, EndedAt: now},
+			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index, Outcome: waited(it.started, now),
 		})
 	}
-}
-
-// maxWait bounds core.wait: longer than any run may take.
-const maxWait = 366 * 24 * time.Hour
-
-// waitFor reads the input of core.wait: {"duration": "5s"}.
-func waitFor(input json.RawMessage) (time.Duration, error) {
-	var in struct {
-		Duration string `json:"duration"`
-	}
-	if err := json.Unmarshal(input, &in); err != nil {
-		return 0, automation.Errorf(automation.CodeInvalid, "core.wait: its input is no object with a duration")
-	}
-	d, err := time.ParseDuration(in.Duration)
-	if err != nil || d < 0 || d > maxWait {
-		return 0, &automation.Error{
-			Code: automation.CodeInvalid, Message: "core.wait: duration is no duration", Pointer: "/with/duration",
-			Allowed: "a number with a unit between 0s and " + maxWait.String(), Suggestion: `write it like "90s" or "1h30m"`,
-		}
-	}
-	return d, nil
 }
 
 // backoff returns how long to wait after the item's latest attempt: exponential,
