@@ -111,7 +111,7 @@ func (c *cli) pluginListCommand() *cobra.Command {
 
 func (c *cli) pluginShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show PLUGIN", Short: "Show a plugin version: NAME@VERSION or its digest", Args: takes("PLUGIN"),
+		Use: "show PLUGIN", Short: "Show a plugin version: NAME, NAME@VERSION or its digest", Args: takes("PLUGIN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			host, err := c.remote()
 			if err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -93,7 +94,10 @@ func bodyError(err error, limit int64) error {
 }
 
 func tooLarge(limit int64) error {
-	return refuse(http.StatusRequestEntityTooLarge, automation.Errorf(automation.CodeLimit, "the body is larger than %d bytes", limit))
+	return refuse(http.StatusRequestEntityTooLarge, &automation.Error{
+		Code: automation.CodeLimit, Message: fmt.Sprintf("the body is larger than %d bytes", limit),
+		Allowed: fmt.Sprintf("up to %d bytes (%.0f MiB)", limit, float64(limit)/(1<<20)),
+	})
 }
 
 // mediaOf returns the request's media type if it is one of those allowed. UTF-8 is

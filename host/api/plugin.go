@@ -66,7 +66,7 @@ func (a *API) uploadPlugin(ctx context.Context, in *Idempotency) (*pluginOut, er
 }
 
 func (a *API) getPlugin(ctx context.Context, in *struct {
-	Plugin string `path:"plugin" maxLength:"256" doc:"The plugin version's digest, or NAME@VERSION."`
+	Plugin string `path:"plugin" maxLength:"256" doc:"The plugin version's digest, or NAME@VERSION, or NAME alone where it can mean one version only."`
 },
 ) (*pluginOut, error) {
 	p, err := a.config.Service.Plugin(ctx, Principal(ctx), in.Plugin)

@@ -12,7 +12,8 @@ func (c *Client) Plugins(ctx context.Context) ([]Plugin, error) {
 	return out.Items, err
 }
 
-// Plugin returns the plugin version that ref names: a digest, or NAME@VERSION.
+// Plugin returns the plugin version that ref names: a digest, NAME@VERSION,
+// or NAME alone where it can mean one version only.
 func (c *Client) Plugin(ctx context.Context, ref string) (Plugin, error) {
 	var out Plugin
 	err := c.send(ctx, get("v1", "plugins", segment(ref)), &out)

@@ -129,7 +129,7 @@ func TestInspectRefuses(t *testing.T) {
 		"empty":             {nil, "empty"},
 		"30 MB":             {append(good(), make([]byte, 30<<20)...), "more than the limit"},
 		"component":         {[]byte("\x00asm\x0d\x00\x01\x00"), "core module"},
-		"truncated":         {good()[:100], "ends before"},
+		"truncated":         {good()[:100], "cut off on its way"},
 		"no manifest":       {base().Bytes(), "exactly one"},
 		"two manifests":     {withManifest(func() *wasmtest.Builder { b := base(); b.Custom(registry.Section, []byte("{}")); return b }(), manifest), "2 custom sections"},
 		"manifest no JSON":  {withManifest(base(), "hello"), ""},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"opsconductor.dev/host/automation"
@@ -107,7 +106,8 @@ func (s *Service) disable(ctx context.Context, p automation.Principal, pl automa
 	return out, fault(err)
 }
 
-// Plugin returns the plugin version that ref names: a digest, or name@version.
+// Plugin returns the plugin version that ref names: a digest, name@version, or a
+// name alone where there is one version of it, or one that is active.
 func (s *Service) Plugin(ctx context.Context, p automation.Principal, ref string) (automation.Plugin, error) {
 	if err := s.authorise(p, opPluginRead); err != nil {
 		return automation.Plugin{}, err
@@ -116,21 +116,46 @@ func (s *Service) Plugin(ctx context.Context, p automation.Principal, ref string
 		pl, err := s.store.Plugin(ctx, p.Tenant, automation.Digest(ref))
 		return pl, fault(err)
 	}
-	name, version, ok := strings.Cut(ref, "@")
-	if !ok {
-		return automation.Plugin{}, &automation.Error{
-			Code: automation.CodeBadRequest, Message: "that does not name a plugin version", Allowed: "a digest (64 hexadecimal digits), or name@version",
-		}
-	}
 	list, err := s.store.ListPlugins(ctx, p.Tenant)
 	if err != nil {
 		return automation.Plugin{}, fault(err)
 	}
-	i := slices.IndexFunc(list, func(pl automation.Plugin) bool { return pl.Name == name && pl.Version == version })
-	if i < 0 {
-		return automation.Plugin{}, notFound("plugin version")
+	return named(list, ref)
+}
+
+// named finds the version that name@version or a name alone means.
+func named(list []automation.Plugin, ref string) (automation.Plugin, error) {
+	name, version, exact := strings.Cut(ref, "@")
+	var found, active []automation.Plugin
+	var versions []string
+	for _, pl := range list {
+		if pl.Name != name {
+			continue
+		}
+		if exact && pl.Version == version {
+			return pl, nil
+		}
+		found, versions = append(found, pl), append(versions, pl.Name+"@"+pl.Version)
+		if pl.State == automation.PluginActive {
+			active = append(active, pl)
+		}
 	}
-	return list[i], nil
+	switch {
+	case len(found) == 0:
+		return automation.Plugin{}, notFound("plugin")
+	case exact:
+		return automation.Plugin{}, &automation.Error{
+			Code: automation.CodeNotFound, Message: "no such version of the plugin", Allowed: strings.Join(versions, ", "),
+		}
+	case len(found) == 1:
+		return found[0], nil
+	case len(active) == 1:
+		return active[0], nil
+	}
+	return automation.Plugin{}, &automation.Error{
+		Code: automation.CodeBadRequest, Message: "there are several versions of that plugin, and not one that is active alone",
+		Allowed: strings.Join(versions, ", ") + ", or a digest",
+	}
 }
 
 // Plugins returns every plugin version, by name and creation.

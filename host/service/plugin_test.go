@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -63,8 +64,8 @@ func TestPluginLife(t *testing.T) {
 		}
 	}
 	for ref, want := range map[string]automation.Code{
-		"tool": automation.CodeBadRequest, "": automation.CodeBadRequest, "tool@2": automation.CodeNotFound,
-		strings.Repeat("0", 64): automation.CodeNotFound, strings.Repeat("A", 64): automation.CodeBadRequest,
+		"tol": automation.CodeNotFound, "": automation.CodeNotFound, "tool@2": automation.CodeNotFound, "tool@": automation.CodeNotFound,
+		strings.Repeat("0", 64): automation.CodeNotFound, strings.Repeat("A", 64): automation.CodeNotFound,
 	} {
 		_, err := f.Plugin(ctx, p, ref)
 		wantCode(t, err, want)
@@ -93,6 +94,32 @@ func TestPluginLife(t *testing.T) {
 	}
 	_, err = f.DisablePlugin(ctx, p, "x", 0)
 	wantCode(t, err, automation.CodeBadRequest)
+}
+
+// TestPluginByName: a name alone is enough where it can mean one version only.
+func TestPluginByName(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	ctx, p := t.Context(), admin()
+	first := f.upload(t, artifact(manifest("tool", "1.0.0"), "first"))
+	got, err := f.Plugin(ctx, p, "tool")
+	if err != nil || got.ID != first.ID {
+		t.Errorf("one version: got %s, %v; want it", got.ID, err)
+	}
+	second := f.upload(t, artifact(manifest("tool", "2.0.0"), "second"))
+	var e *automation.Error
+	if _, err = f.Plugin(ctx, p, "tool"); !errors.As(err, &e) || e.Code != automation.CodeBadRequest || !strings.Contains(e.Allowed, "tool@2.0.0") {
+		t.Errorf("two versions, none active: got %v; want their names", err)
+	}
+	if _, err := f.ActivatePlugin(ctx, p, second.Digest, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Plugin(ctx, p, "tool"); err != nil || got.ID != second.ID {
+		t.Errorf("one of two active: got %s, %v; want that", got.ID, err)
+	}
+	if _, err = f.Plugin(ctx, p, "tool@3.0.0"); !errors.As(err, &e) || e.Code != automation.CodeNotFound || !strings.Contains(e.Allowed, "tool@2.0.0") {
+		t.Errorf("no such version: got %v; want those that there are", err)
+	}
 }
 
 func TestPluginRefused(t *testing.T) {

@@ -20,11 +20,19 @@ func (r *reader) fail(format string, args ...any) {
 	}
 }
 
+// cut is a fault that a file has when its end is missing.
+func (r *reader) cut(format string, args ...any) {
+	if r.err == nil {
+		r.fail(format, args...)
+		r.err.Suggestion = "the file may have been cut off on its way: compare its size with what the toolchain wrote, and upload it again"
+	}
+}
+
 func (r *reader) done() bool { return r.err != nil || r.pos >= len(r.b) }
 
 func (r *reader) byte() byte {
 	if r.err != nil || r.pos >= len(r.b) {
-		r.fail("the module ends too early")
+		r.cut("the module ends too early")
 		return 0
 	}
 	c := r.b[r.pos]
@@ -34,7 +42,7 @@ func (r *reader) byte() byte {
 
 func (r *reader) skip(n uint64) []byte {
 	if r.err != nil || n > uint64(len(r.b)-r.pos) {
-		r.fail("%d bytes are announced, but the module or section ends before", n)
+		r.cut("%d bytes are announced, but the module or section ends before", n)
 		return nil
 	}
 	p := r.b[r.pos : r.pos+int(n)]
