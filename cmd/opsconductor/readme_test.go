@@ -59,7 +59,7 @@ func TestReadmeWorkflow(t *testing.T) {
 func TestCommandsInTheDocs(t *testing.T) {
 	t.Parallel()
 	seen := 0
-	for _, file := range []string{"README.md", "CONTRIBUTING.md", "docs/plugins.md"} {
+	for _, file := range []string{"README.md", "CONTRIBUTING.md", "docs/plugins.md", "docs/workflows.md"} {
 		for _, block := range blocks(t, file, "sh") {
 			for line := range strings.Lines(strings.ReplaceAll(block, "\\\n", " ")) {
 				line, _, _ = strings.Cut(line, " #")
