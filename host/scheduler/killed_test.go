@@ -12,6 +12,11 @@ import (
 // and will never report. The next one goes on, whether it is the same host or another.
 func TestKilledHost(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testKilledHost)
+}
+
+func testKilledHost(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	const same, other = automation.HostID("01900000-0000-7000-8000-000000000001"), automation.HostID("01900000-0000-7000-8000-000000000009")
 	for _, tt := range []struct {
 		host   automation.HostID

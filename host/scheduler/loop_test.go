@@ -2,163 +2,17 @@ package scheduler_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/scheduler"
 	"opsconductor.dev/host/store"
-	"opsconductor.dev/host/store/sqlite"
 	"opsconductor.dev/host/worker"
-	"opsconductor.dev/host/workflow"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// executor is a func as an Executor.
-type executor func(ctx context.Context, a automation.Attempt, intent worker.Intent) automation.Outcome
-
-func (e executor) Execute(ctx context.Context, a automation.Attempt, intent worker.Intent) automation.Outcome {
-	return e(ctx, a, intent)
-}
-
-// fixture is a store on disk and what it takes to submit to it.
-type fixture struct {
-	t    testing.TB
-	path string
-	st   store.Store
-}
-
-func setup(t testing.TB) *fixture {
-	t.Helper()
-	f := &fixture{t: t, path: filepath.Join(t.TempDir(), "store.db")}
-	f.open()
-	t.Cleanup(func() { _ = f.st.Close() })
-	return f
-}
-
-func (f *fixture) open() {
-	f.t.Helper()
-	st, err := sqlite.Open(f.t.Context(), sqlite.Config{Path: f.path})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	f.st = st
-}
-
-func steps(effect automation.Effect, n int) *workflow.Plan {
-	p := &workflow.Plan{Schema: "opsconductor/plan/v1", Workflow: "w", Inputs: json.RawMessage(`{}`)}
-	for i := range n {
-		s := workflow.PlanStep{
-			ID: string(rune('a' + i)), Plugin: "core", Version: "1.0.0", Action: "noop", Effect: effect,
-			With: json.RawMessage(`{}`), Constant: true, Retry: workflow.Retry{MaxAttempts: 1}, Timeout: time.Minute,
-		}
-		if i > 0 {
-			s.Needs = []int{i - 1}
-		}
-		p.Steps = append(p.Steps, s)
-	}
-	return p
-}
-
-// submit stores a plan and accepts a run of it.
-func (f *fixture) submit(p *workflow.Plan) automation.RunID {
-	f.t.Helper()
-	b, err := p.Encode()
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if err := f.st.PutPlan(f.t.Context(), automation.DefaultTenant, p.Hash(), b, time.Now().UTC()); err != nil {
-		f.t.Fatal(err)
-	}
-	return f.accept(p, p.Hash())
-}
-
-// accept accepts a run of a stored plan.
-func (f *fixture) accept(p *workflow.Plan, hash automation.Digest) automation.RunID {
-	f.t.Helper()
-	now := time.Now().UTC()
-	run := automation.Run{
-		ID: automation.NewID[automation.RunID](), Tenant: automation.DefaultTenant, Workflow: p.Workflow,
-		PlanHash: hash, State: automation.RunQueued, By: "test", Created: now,
-	}
-	act := automation.Act{Tenant: run.Tenant, By: "test", Action: "run.submit", Object: string(run.ID), At: now}
-	if _, created, err := f.st.Accept(f.t.Context(), run, act); err != nil || !created {
-		f.t.Fatalf("accept: %v, created %v", err, created)
-	}
-	return run.ID
-}
-
-// start runs a loop in the background; stop ends it and waits.
-func (f *fixture) start(st scheduler.Store, e worker.Executor) (stop func()) {
-	f.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	l := scheduler.New(scheduler.Config{
-		Store: st, Executor: e, Host: "01900000-0000-7000-8000-000000000001", Name: "h", Slots: 16, Alone: true, Drain: time.Millisecond,
-	})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := l.Run(ctx); err != nil {
-			f.t.Errorf("the loop ended: %v", err)
-		}
-	})
-	var once sync.Once
-	stop = func() { once.Do(func() { cancel(); wg.Wait() }) }
-	f.t.Cleanup(stop)
-	return stop
-}
-
-// await waits until the run's record satisfies ok.
-func (f *fixture) await(id automation.RunID, ok func(automation.Run) bool) automation.Run {
-	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
-	defer cancel()
-	wake, stop := f.st.Wake(store.TopicEntries)
-	defer stop()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for {
-		run, err := f.st.Run(f.t.Context(), automation.DefaultTenant, id)
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		if ok(run) {
-			return run
-		}
-		select {
-		case <-wake:
-		case <-look.C:
-		case <-ctx.Done():
-			f.t.Fatalf("the run is still %s: %v", run.State, run.Error)
-		}
-	}
-}
-
-func ended(r automation.Run) bool { return r.State.Ended() }
-
-// facts returns the kinds of the run's facts in order.
-func (f *fixture) facts(id automation.RunID) []automation.FactKind {
-	f.t.Helper()
-	entries, err := f.st.RunEntries(f.t.Context(), automation.DefaultTenant, id, 0, 1000)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	var kinds []automation.FactKind
-	for _, e := range entries {
-		for _, fact := range e.Facts {
-			kinds = append(kinds, fact.Kind)
-		}
-	}
-	return kinds
-}
 
 func succeed(context.Context, automation.Attempt, worker.Intent) automation.Outcome {
 	return automation.Outcome{State: automation.ItemSucceeded}
@@ -166,6 +20,11 @@ func succeed(context.Context, automation.Attempt, worker.Intent) automation.Outc
 
 func TestRunGoesToItsEnd(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testRunGoesToItsEnd)
+}
+
+func testRunGoesToItsEnd(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	f := setup(t)
 	early := f.submit(steps(automation.EffectPure, 3)) // before anybody leads
 	f.start(f.st, executor(succeed))
@@ -188,6 +47,11 @@ func TestRunGoesToItsEnd(t *testing.T) {
 // TestIntentIsStoredBeforeTheAct: when the executor goes on, the fact is there.
 func TestIntentIsStoredBeforeTheAct(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testIntentIsStoredBeforeTheAct)
+}
+
+func testIntentIsStoredBeforeTheAct(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	f := setup(t)
 	id := make(chan automation.RunID, 1)
 	f.start(f.st, executor(func(ctx context.Context, a automation.Attempt, intent worker.Intent) automation.Outcome {
@@ -212,6 +76,11 @@ func TestIntentIsStoredBeforeTheAct(t *testing.T) {
 
 func TestCancelReachesTheAttempt(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testCancelReachesTheAttempt)
+}
+
+func testCancelReachesTheAttempt(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	f := setup(t)
 	begun := make(chan struct{})
 	f.start(f.st, executor(func(ctx context.Context, _ automation.Attempt, _ worker.Intent) automation.Outcome {
@@ -242,6 +111,11 @@ func TestCancelReachesTheAttempt(t *testing.T) {
 // may have acted is unknown, the one that has not is granted again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testRestart)
+}
+
+func testRestart(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	for _, tt := range []struct {
 		effect automation.Effect
 		intent bool
@@ -307,6 +181,11 @@ func (s *flaky) Append(ctx context.Context, b store.Batch) error {
 // is lost and no `once` attempt acts twice.
 func TestCommitsThatFail(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testCommitsThatFail)
+}
+
+func testCommitsThatFail(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	f := setup(t)
 	var mu sync.Mutex
 	acts := map[automation.AttemptKey]int{}
@@ -346,6 +225,11 @@ func TestCommitsThatFail(t *testing.T) {
 // writes nothing more.
 func TestAnotherLeader(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testAnotherLeader)
+}
+
+func testAnotherLeader(t *testing.T, setup func(testing.TB) *fixture) {
+	t.Helper()
 	f := setup(t)
 	stopped := make(chan error, 1)
 	begun := make(chan struct{})

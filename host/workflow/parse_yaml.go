@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -58,10 +59,13 @@ func yamlError(err error) *automation.Error {
 	if !errors.As(err, &y) {
 		return syntaxError(place{}, "the definition is not YAML")
 	}
-	e := syntaxError(place{}, "not YAML: "+y.GetMessage())
-	if strings.ContainsAny(y.GetMessage(), "\"'") {
-		e.Message = "the definition is not YAML" // the library quotes what it has read
+	// The library quotes what it has read, which is not told.
+	cause := regexp.MustCompile(`"[^"]*"|'[^']*'`).ReplaceAllString(y.GetMessage(), "…")
+	e := syntaxError(place{}, "not YAML: "+cause)
+	if strings.ContainsAny(cause, "\"'\n") {
+		e.Message = "the definition is not YAML"
 	}
+	e.Suggestion = "look at the indentation, the colons and the quotes here and just above"
 	if t := y.GetToken(); t != nil && t.Position != nil {
 		e.Line, e.Column = t.Position.Line, t.Position.Column
 	}

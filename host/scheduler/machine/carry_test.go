@@ -30,17 +30,17 @@ func TestCarryOut(t *testing.T) {
 		message             string
 	}{
 		{name: "true", action: "assert", input: `{"that": true}`, want: automation.RunSucceeded},
-		{name: "false", action: "assert", input: `{"that": false, "message": "disks are full"}`, want: automation.RunFailed, message: "step s is failed: disks are full"},
-		{name: "false without words", action: "assert", input: `{"that": false}`, want: automation.RunFailed, message: "step s is failed: what core.assert asks for does not hold"},
-		{name: "no boolean", action: "assert", input: `{"that": "yes"}`, want: automation.RunFailed, message: "step s is failed: core.assert: that is neither true nor false"},
-		{name: "nothing to check", action: "assert", input: `{}`, want: automation.RunFailed, message: "step s is failed: core.assert: that is neither true nor false"},
+		{name: "false", action: "assert", input: `{"that": false, "message": "disks are full"}`, want: automation.RunFailed, message: "step s failed: disks are full"},
+		{name: "false without words", action: "assert", input: `{"that": false}`, want: automation.RunFailed, message: "step s failed: what core.assert asks for does not hold"},
+		{name: "no boolean", action: "assert", input: `{"that": "yes"}`, want: automation.RunFailed, message: "step s failed: core.assert: that is neither true nor false"},
+		{name: "nothing to check", action: "assert", input: `{}`, want: automation.RunFailed, message: "step s failed: core.assert: that is neither true nor false"},
 		{name: "duration", action: "wait", input: `{"duration": "90s"}`, takes: 90 * time.Second, want: automation.RunSucceeded},
 		{name: "until", action: "wait", input: `{"until": "2026-01-01T02:00:00+01:00"}`, takes: time.Hour, want: automation.RunSucceeded},
 		{name: "until a time that is past", action: "wait", input: `{"until": "2025-01-01T00:00:00Z"}`, want: automation.RunSucceeded},
-		{name: "both", action: "wait", input: `{"duration": "1s", "until": "2026-01-01T02:00:00Z"}`, want: automation.RunFailed, message: "step s is failed: core.wait: its input is neither a duration nor a time"},
-		{name: "neither", action: "wait", input: `{}`, want: automation.RunFailed, message: "step s is failed: core.wait: its input is neither a duration nor a time"},
-		{name: "no duration", action: "wait", input: `{"duration": "soon"}`, want: automation.RunFailed, message: "step s is failed: core.wait: duration is no duration"},
-		{name: "no time", action: "wait", input: `{"until": "soon"}`, want: automation.RunFailed, message: "step s is failed: core.wait: its input is neither a duration nor a time"},
+		{name: "both", action: "wait", input: `{"duration": "1s", "until": "2026-01-01T02:00:00Z"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
+		{name: "neither", action: "wait", input: `{}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
+		{name: "no duration", action: "wait", input: `{"duration": "soon"}`, want: automation.RunFailed, message: "step s failed: core.wait: duration is no duration"},
+		{name: "no time", action: "wait", input: `{"until": "soon"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -70,7 +70,7 @@ func (s *step) unwanted() *automation.Error {
 		return nil
 	}
 	return &automation.Error{
-		Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s, which it needs, is %s", first.plan.ID, first.state),
+		Code: automation.CodeStepFailed, Message: "step " + first.plan.ID + ", which it needs, " + became(first.state),
 	}
 }
 
@@ -310,7 +310,7 @@ func (r *run) firstBad() *step {
 // failure says why a step failed its run: how many items, and the first one's error.
 func (s *step) failure() *automation.Error {
 	bad := s.counts[automation.ItemFailed] + s.counts[automation.ItemUnknown] + s.counts[automation.ItemCancelled]
-	e := &automation.Error{Code: automation.CodeStepFailed, Message: fmt.Sprintf("step %s is %s", s.plan.ID, s.state)}
+	e := &automation.Error{Code: automation.CodeStepFailed, Message: "step " + s.plan.ID + " " + became(s.state)}
 	for i := range s.items {
 		it := &s.items[i]
 		if it.state != s.state {
@@ -326,6 +326,20 @@ func (s *step) failure() *automation.Error {
 		break
 	}
 	return e
+}
+
+// became says in a sentence how a step ended.
+func became(s automation.ItemState) string {
+	switch s {
+	case automation.ItemSkipped, automation.ItemCancelled:
+		return "was " + string(s)
+	case automation.ItemFailed, automation.ItemSucceeded:
+		return string(s)
+	case automation.ItemUnknown:
+		return "ended unknown"
+	case automation.ItemBlocked, automation.ItemReady, automation.ItemParked, automation.ItemLeased, automation.ItemRunning, automation.ItemWaitingRetry:
+	}
+	return "is " + string(s)
 }
 
 // holds reports whether the item counts against its limits.
