@@ -58,6 +58,7 @@ func rooms() map[string]room {
 		"host/workflow/expr":     {may: []string{nouns, "host/registry/schema"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/machine": {may: []string{nouns, "host/workflow"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler":         {may: []string{nouns, "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
+		"host/scheduler/cron":    {may: []string{nouns}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/simtest": {may: []string{nouns, "host/scheduler", "host/scheduler/machine", "host/store/...", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
 
 		"host/store":                    {may: []string{nouns}, tests: t},
@@ -79,7 +80,7 @@ func rooms() map[string]room {
 
 		"host/service": {
 			may: []string{
-				nouns, "host/store", "host/workflow", "host/workflow/expr", "host/scheduler/machine",
+				nouns, "host/store", "host/workflow", "host/workflow/expr", "host/scheduler/machine", "host/scheduler/cron",
 				"host/registry", "host/registry/schema", "host/vault", "host/inventory", "host/policy",
 			},
 			tests: t, noHTTP: true,

@@ -231,6 +231,8 @@ type Store interface {
 	Credentials
 	Plugins
 	Tokens
+	Schedules
+	Fires
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

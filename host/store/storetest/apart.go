@@ -187,6 +187,12 @@ func closed(t *testing.T, b Backend) {
 		"ListTokens":       func() error { _, err := f.st.ListTokens(ctx, tenant, page); return err },
 		"Audit":            func() error { _, err := f.st.Audit(ctx, tenant, 0, 1); return err },
 		"AuditHead":        func() error { _, err := f.st.AuditHead(ctx, tenant); return err },
+		"Schedule":         func() error { _, err := f.st.Schedule(ctx, tenant, "s"); return err },
+		"ScheduleByName":   func() error { _, err := f.st.ScheduleByName(ctx, tenant, "s"); return err },
+		"ListSchedules":    func() error { _, err := f.st.ListSchedules(ctx, tenant, page); return err },
+		"NextSchedules":    func() error { _, err := f.st.NextSchedules(ctx, 1); return err },
+		"ClaimedFires":     func() error { _, err := f.st.ClaimedFires(ctx, 1); return err },
+		"FinishFire":       func() error { return f.st.FinishFire(ctx, automation.Fire{}, "", nil) },
 	})
 	for what, call := range calls {
 		wantCode(t, what+" after Close", call(), automation.CodeUnavailable)

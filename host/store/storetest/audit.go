@@ -167,5 +167,9 @@ func acting(ctx context.Context, f *fixture, a automation.Act) map[string]func()
 		"UpdatePlugin":     func() error { _, err := f.st.UpdatePlugin(ctx, p, a); return err },
 		"CreateToken":      func() error { _, _, err := f.st.CreateToken(ctx, newToken("n"), a); return err },
 		"RevokeToken":      func() error { return f.st.RevokeToken(ctx, tenant, "t", a) },
+		"CreateSchedule":   func() error { _, _, err := f.st.CreateSchedule(ctx, newSchedule("n"), a); return err },
+		"UpdateSchedule":   func() error { _, err := f.st.UpdateSchedule(ctx, newSchedule("n"), a); return err },
+		"DeleteSchedule":   func() error { return f.st.DeleteSchedule(ctx, tenant, "s", a) },
+		"ClaimFire":        func() error { return f.st.ClaimFire(ctx, f.claim(newSchedule("n")), a) },
 	}
 }
