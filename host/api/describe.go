@@ -35,6 +35,10 @@ func enumOf(schema, field string) []any {
 		return anys([]automation.Protocol{automation.ProtocolSSH, automation.ProtocolWinRM, automation.ProtocolNone})
 	case "Credential.kind":
 		return anys([]automation.CredentialKind{automation.CredentialPassword, automation.CredentialSSHKey})
+	case "Schedule.catch_up":
+		return anys(automation.CatchUps())
+	case "Schedule.overlap":
+		return anys(automation.Overlaps())
 	case "Token.role":
 		return anys([]automation.Role{automation.RoleAdmin, automation.RoleSubmitter})
 	case "Event.kind":

@@ -16,6 +16,7 @@ type Service interface {
 	Plugins
 	Assets
 	Credentials
+	Schedules
 	Tokens
 }
 
@@ -71,6 +72,18 @@ type Credentials interface {
 	DeleteCredential(ctx context.Context, p automation.Principal, ref string, version int64) error
 	Credential(ctx context.Context, p automation.Principal, ref string) (automation.Credential, error)
 	Credentials(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Credential, error)
+}
+
+// Schedules is the use cases of schedules.
+type Schedules interface {
+	CreateSchedule(ctx context.Context, p automation.Principal, r service.ScheduleRequest, key string) (automation.Schedule, bool, error)
+	UpdateSchedule(ctx context.Context, p automation.Principal, ref string, r service.ScheduleRequest, version int64) (automation.Schedule, error)
+	DeleteSchedule(ctx context.Context, p automation.Principal, ref string, version int64) error
+	PauseSchedule(ctx context.Context, p automation.Principal, ref string, version int64) (automation.Schedule, error)
+	ResumeSchedule(ctx context.Context, p automation.Principal, ref string, version int64) (automation.Schedule, error)
+	Schedule(ctx context.Context, p automation.Principal, ref string) (automation.Schedule, error)
+	Schedules(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Schedule, error)
+	NextTimes(ctx context.Context, p automation.Principal, ref string, count int) ([]time.Time, error)
 }
 
 // Tokens is the use cases of tokens and the audit log.

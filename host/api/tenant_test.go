@@ -43,7 +43,7 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 		t.Fatalf("list the routes: %v", err)
 	}
 	bodies := map[string]string{
-		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`,
+		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`, "PUT /v1/schedules/{schedule}": `{"name":"x","definition":"x"}`,
 		"POST /v1/plugins/{plugin}/activate": `{"grants":[]}`, "POST /v1/runs/{run}/cancel": `{}`,
 		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`,
 	}
@@ -86,6 +86,7 @@ func (f *fixture) objects() map[string]string {
 	f.do(call{method: "POST", path: "/v1/runs", token: f.submitter, body: `{"definition":` + flow + `}`})
 	f.do(call{method: "POST", path: "/v1/assets", token: f.admin, body: web})
 	f.do(call{method: "POST", path: "/v1/credentials", token: f.admin, body: `{"name":"root","kind":"password","username":"root","password":"x","scope":{"protocols":["ssh"],"assets":["*"]}}`})
+	f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: `{"name":"nightly","cron":"0 3 * * *","definition":` + flow + `}`})
 	first := func(path string) map[string]any {
 		list := into[struct {
 			Items []map[string]any `json:"items"`
@@ -99,6 +100,6 @@ func (f *fixture) objects() map[string]string {
 	run := first("/v1/runs")
 	return map[string]string{
 		"run": text(run["id"]), "plan": text(run["plan_hash"]), "asset": text(first("/v1/assets")["id"]),
-		"credential": text(first("/v1/credentials")["id"]), "plugin": text(first("/v1/plugins")["digest"]), "token": text(first("/v1/tokens")["id"]),
+		"credential": text(first("/v1/credentials")["id"]), "schedule": text(first("/v1/schedules")["id"]), "plugin": text(first("/v1/plugins")["digest"]), "token": text(first("/v1/tokens")["id"]),
 	}
 }

@@ -30,6 +30,13 @@ const (
 	opCredentialRead   operation = "credential.read"
 	opCredentialUpdate operation = "credential.update"
 	opCredentialDelete operation = "credential.delete"
+	opScheduleCreate   operation = "schedule.create"
+	opScheduleRead     operation = "schedule.read"
+	opScheduleUpdate   operation = "schedule.update"
+	opScheduleDelete   operation = "schedule.delete"
+	opSchedulePause    operation = "schedule.pause"
+	opScheduleResume   operation = "schedule.resume"
+	opScheduleFire     operation = "schedule.fire" // the host's own: nobody may ask for it
 	opTokenCreate      operation = "token.create"
 	opTokenRead        operation = "token.read"
 	opTokenRevoke      operation = "token.revoke"
@@ -67,6 +74,12 @@ func permissions() []permission {
 		{opCredentialRead, admin},
 		{opCredentialUpdate, admin},
 		{opCredentialDelete, admin},
+		{opScheduleCreate, admin},
+		{opScheduleRead, everyone},
+		{opScheduleUpdate, admin},
+		{opScheduleDelete, admin},
+		{opSchedulePause, admin},
+		{opScheduleResume, admin},
 		{opTokenCreate, admin},
 		{opTokenRead, admin},
 		{opTokenRevoke, admin},

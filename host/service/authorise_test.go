@@ -23,13 +23,17 @@ func access() map[string][]automation.Role {
 		"UploadPlugin": admin, "ActivatePlugin": admin, "DisablePlugin": admin,
 		"CreateAsset": admin, "UpdateAsset": admin, "DeleteAsset": admin,
 		"Credential": admin, "Credentials": admin, "CreateCredential": admin, "UpdateCredential": admin, "DeleteCredential": admin,
+		"Schedule": everyone, "Schedules": everyone, "NextTimes": everyone, "CreateSchedule": admin, "UpdateSchedule": admin, "DeleteSchedule": admin,
+		"PauseSchedule": admin, "ResumeSchedule": admin,
 		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "VerifyAudit": admin,
 	}
 }
 
 // withoutPrincipal are the methods that nobody's token reaches: the edge calls
 // Authenticate to make a principal, the composition root the others.
-func withoutPrincipal() []string { return []string{"Authenticate", "BootstrapAdmin", "EnsureBuiltin"} }
+func withoutPrincipal() []string {
+	return []string{"Authenticate", "BootstrapAdmin", "EnsureBuiltin", "FireDue", "ScheduleChanges"}
+}
 
 // TestEveryMethodAuthorises calls every exported method by reflection as every
 // kind of principal, with arguments that are empty.

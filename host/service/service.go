@@ -37,6 +37,7 @@ type Service struct {
 	permits  map[operation][]automation.Role
 	programs *lru[programKey, *workflow.Program]
 	views    *lru[viewKey, *view]
+	changes  chan struct{} // schedules were changed here
 }
 
 // The bounds of the caches, in number and in weight: a plan weighs its steps and
@@ -55,6 +56,7 @@ func New(d Deps) *Service {
 		permits:  permitTable(permissions()),
 		programs: newLRU[programKey, *workflow.Program](maxPrograms, maxProgramWeight),
 		views:    newLRU[viewKey, *view](maxViews, maxViewWeight),
+		changes:  make(chan struct{}, 1),
 	}
 	if s.now == nil {
 		s.now = time.Now
