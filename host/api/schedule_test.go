@@ -1,0 +1,81 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"opsconductor.dev/host/api"
+	"opsconductor.dev/host/automation"
+)
+
+const nightly = `{"name":"nightly","cron":"0 3 * * *","time_zone":"Europe/Berlin","definition":` + flow + `}`
+
+func TestSchedulesAreCreatedPausedChangedAndDeleted(t *testing.T) {
+	t.Parallel()
+	f, release := running(t)
+	close(release)
+	key := map[string]string{"Idempotency-Key": "k"}
+	made := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: nightly, header: key})
+	if made.status != http.StatusCreated || made.header.Get("ETag") != `"1"` {
+		t.Fatalf("create: got %d %s, want 201", made.status, made.body)
+	}
+	s := into[automation.Schedule](t, made.body)
+	if s.Definition != flow || s.CatchUp != automation.CatchUpSkip || s.Overlap != automation.OverlapSkip || s.Next.In(time.UTC).Minute() != 0 || made.header.Get("Location") != "/v1/schedules/"+string(s.ID) {
+		t.Errorf("got %+v", s)
+	}
+	if again := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: nightly, header: key}); again.status != http.StatusOK {
+		t.Errorf("the same key: got %d %s, want 200", again.status, again.body)
+	}
+	next := f.do(call{method: "GET", path: "/v1/schedules/nightly/next?count=3", token: f.submitter})
+	if items := into[api.NextTimes](t, next.body).Items; next.status != http.StatusOK || len(items) != 3 || !items[0].Equal(s.Next) {
+		t.Errorf("next: got %d %s, want three times from %v", next.status, next.body, s.Next)
+	}
+	for _, bad := range []string{"0", "1001", "x"} {
+		if got := f.do(call{method: "GET", path: "/v1/schedules/nightly/next?count=" + bad, token: f.submitter}); got.status < 400 || got.status >= 500 {
+			t.Errorf("next %s: got %d %s, want it refused", bad, got.status, got.body)
+		}
+	}
+	change := func(method, path, tag, body string, want int) {
+		t.Helper()
+		c := call{method: method, path: path, token: f.admin, body: body, header: map[string]string{}}
+		if tag != "" {
+			c.header["If-Match"] = tag
+		}
+		if got := f.do(c); got.status != want {
+			t.Errorf("%s %s with %s: got %d %s, want %d", method, path, tag, got.status, got.body, want)
+		}
+	}
+	change("POST", "/v1/schedules/nightly/pause", `"7"`, "", http.StatusPreconditionFailed)
+	change("POST", "/v1/schedules/nightly/pause", `"1"`, "", http.StatusOK)
+	if got := f.do(call{method: "GET", path: "/v1/schedules/nightly/next", token: f.submitter}); strings.TrimSpace(got.body) != `{"items":[]}` {
+		t.Errorf("next while paused: got %s, want none", got.body)
+	}
+	change("POST", "/v1/schedules/nightly/resume", "", "", http.StatusOK)
+	change("PUT", "/v1/schedules/nightly", "", nightly, http.StatusPreconditionRequired)
+	change("PUT", "/v1/schedules/nightly", `"1"`, nightly, http.StatusPreconditionFailed)
+	change("PUT", "/v1/schedules/nightly", `"3"`, strings.Replace(nightly, "0 3", "0 4", 1), http.StatusOK)
+	change("DELETE", "/v1/schedules/nightly", "", "", http.StatusPreconditionRequired)
+	change("DELETE", "/v1/schedules/nightly", `"3"`, "", http.StatusPreconditionFailed)
+	change("DELETE", "/v1/schedules/nightly", `"4"`, "", http.StatusNoContent)
+	change("DELETE", "/v1/schedules/nightly", `*`, "", http.StatusNotFound)
+}
+
+func TestABadScheduleIsToldAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	f, release := running(t)
+	close(release)
+	body := `{"name":"nightly","cron":"0 0 30 2 *","time_zone":"Berlin","jitter":"x","definition":"name: 1"}`
+	got := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: body})
+	for _, want := range []string{`"/cron"`, "never fires", `"/time_zone"`, "did you mean Europe/Berlin?", `"/jitter"`, `"/definition/`} {
+		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, want) {
+			t.Errorf("got %d %s, want 422 with %s", got.status, got.body, want)
+		}
+	}
+	for _, body := range []string{`{"name":"n","catch_up":"some","definition":"x"}`, `{"name":"n","definition":"x","every":"1h"}`, `{"definition":"x"}`} {
+		if got := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: body}); got.status < 400 || got.status >= 500 {
+			t.Errorf("%s: got %d %s, want it refused", body, got.status, got.body)
+		}
+	}
+}
