@@ -14,6 +14,7 @@
 //   - scheduler/machine: the pure fold over facts that decides what runs next.
 //   - scheduler: the loop around the machine: takes leadership, replays, commits
 //     batches, hands attempts to the worker.
+//   - scheduler/cron: when schedules fire, in any time zone; pure.
 //   - scheduler/simtest: the machine and the loop under seeded fault schedules.
 //   - store: the role interfaces. store/sqlite and store/postgres implement them,
 //     store/storetest is the suite that both pass.
