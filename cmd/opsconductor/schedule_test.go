@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSchedulesInTheDocs carries out what docs/schedules.md shows.
@@ -56,6 +57,7 @@ func TestScheduleFires(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "host")
 	host := startDev(t, dir)
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {}}]}`)
+	began := time.Now()
 	host.must(t, "schedule", "create", "tick", file, "--interval", "1s", "--overlap", "queue")
 	succeeded := func(host *server) int {
 		n := 0
@@ -70,6 +72,9 @@ func TestScheduleFires(t *testing.T) {
 		return n
 	}
 	eventually(t, "two runs", func() bool { return succeeded(host) >= 2 })
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("two runs took %s: the change woke nobody", took)
+	}
 	host.kill()
 	again := startDev(t, dir)
 	before := succeeded(again)

@@ -9,7 +9,7 @@ import (
 const (
 	// schedulePoll is the longest time between two looks at the schedules: another
 	// host may have changed one.
-	schedulePoll = 5 * time.Second
+	schedulePoll = 20 * time.Second
 	// scheduleGap is the shortest one.
 	scheduleGap = 20 * time.Millisecond
 )

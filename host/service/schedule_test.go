@@ -210,8 +210,8 @@ func killedAfter(f *scheduled) {
 	}
 	f.until("2026-03-28T13:00:40Z")
 	f.wantRuns("the same time twice", 1)
-	if s := f.now(); s.LastRun != fire.Run {
-		f.Errorf("got last run %s; want %s", s.LastRun, fire.Run)
+	if s := f.now(); s.LastRun != fire.Run || s.LastError != nil {
+		f.Errorf("got last run %s, %v; want %s", s.LastRun, s.LastError, fire.Run)
 	}
 }
 
@@ -286,6 +286,12 @@ func jittered(f *scheduled) {
 	now := f.now()
 	if !now.Last.Equal(s.Next) || now.Due.Sub(now.Next) == late {
 		f.Errorf("got %+v; want another jitter for another time", now)
+	}
+	for _, name := range []string{"x", "y", "z"} { // a minute later comes the next time
+		s := f.create(func(r *service.ScheduleRequest) { r.Name, r.Cron, r.Jitter = name, "0,1 13 * * *", "24h" })
+		if late := s.Due.Sub(s.Next); late >= time.Minute {
+			f.Errorf("got a jitter of %v; want none that reaches the next time", late)
+		}
 	}
 }
 

@@ -142,6 +142,9 @@ func fires(t *testing.T, b Backend) {
 		t.Errorf("next schedules with one claimed: %+v, %v", list, err)
 	}
 	wantCode(t, "a second claim before the first is finished", f.st.ClaimFire(ctx, f.claim(s), act("schedule.fire")), automation.CodeConflict)
+	bare := f.claim(s)
+	bare.Fire = nil
+	wantCode(t, "a claim without a run before the first is finished", f.st.ClaimFire(ctx, bare, act("schedule.fire")), automation.CodeConflict)
 	f.must(f.st.FinishFire(ctx, *c.Fire, c.Fire.Run, nil))
 	f.must(f.st.FinishFire(ctx, *c.Fire, "again", nil)) // is passed over
 	s, err = f.st.Schedule(ctx, tenant, early.ID)
