@@ -54,11 +54,13 @@ func rooms() map[string]room {
 		"host":            {tests: t},
 		"host/automation": {noHTTP: true, tests: []string{"schemas"}},
 
-		"host/workflow":          {may: []string{nouns, "host/workflow/expr", "host/registry/schema", "schemas"}, tests: t, pure: true, noHTTP: true},
-		"host/workflow/expr":     {may: []string{nouns, "host/registry/schema"}, tests: t, pure: true, noHTTP: true},
-		"host/scheduler/machine": {may: []string{nouns, "host/workflow"}, tests: t, pure: true, noHTTP: true},
-		"host/scheduler":         {may: []string{nouns, "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
-		"host/scheduler/cron":    {may: []string{nouns}, tests: t, pure: true, noHTTP: true},
+		"host/workflow":               {may: []string{nouns, "host/workflow/expr", "host/registry/schema", "schemas"}, tests: t, pure: true, noHTTP: true},
+		"host/workflow/expr":          {may: []string{nouns, "host/registry/schema"}, tests: t, pure: true, noHTTP: true},
+		"host/scheduler/machine":      {may: []string{nouns, "host/workflow"}, tests: t, pure: true, noHTTP: true},
+		"host/scheduler":              {may: []string{nouns, "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
+		"host/scheduler/cron":         {may: []string{nouns}, tests: t, pure: true, noHTTP: true},
+		"host/scheduler/cron/zonegen": {}, // a generator
+
 		"host/scheduler/simtest": {may: []string{nouns, "host/scheduler", "host/scheduler/machine", "host/store/...", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
 
 		"host/store":                    {may: []string{nouns}, tests: t},

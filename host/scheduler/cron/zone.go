@@ -11,6 +11,7 @@ import (
 	"opsconductor.dev/host/automation"
 )
 
+//go:generate go run ./zonegen zones.txt
 //go:embed zones.txt
 var zones string
 
