@@ -32,6 +32,9 @@ type Config struct {
 	Name string
 	// Slots is how many attempts the host runs at the same time.
 	Slots int
+	// PerTarget is how many attempts, of all runs, run on one asset at the same time;
+	// 0: no limit.
+	PerTarget int
 	// PluginMemory is the most memory an attempt's plugin may have, in MiB.
 	PluginMemory int
 	// MaxOutput is the most that one host call may return of a remote side's
@@ -51,6 +54,7 @@ func Defaults() Config {
 		Dir:             "./opsconductor-data",
 		Listen:          "127.0.0.1:8420",
 		Slots:           64 * runtime.GOMAXPROCS(0),
+		PerTarget:       10,
 		PluginMemory:    64,
 		MaxOutput:       1 << 20,
 		ShutdownTimeout: 20 * time.Second,
@@ -96,6 +100,7 @@ func (c Config) Validate() error {
 		}
 	}
 	between("slots", c.Slots, 1, 100_000)
+	between("per-target", c.PerTarget, 0, 100_000)
 	between("plugin-memory", c.PluginMemory, 1, 4096)
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.ShutdownTimeout <= 0 || c.ShutdownTimeout > time.Hour {

@@ -36,6 +36,7 @@ func Settings() []Setting {
 		text("cache-dir", "folder that keeps compiled plugins", func(c *Config) *string { return &c.CacheDir }),
 		text("name", "name of this host; the machine's name without one", func(c *Config) *string { return &c.Name }),
 		number("slots", "attempts that run at the same time", func(c *Config) *int { return &c.Slots }),
+		number("per-target", "attempts that run on one asset at the same time, of all runs; 0: no limit", func(c *Config) *int { return &c.PerTarget }),
 		number("plugin-memory", "most memory of a plugin's attempt, in MiB", func(c *Config) *int { return &c.PluginMemory }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
