@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler"
@@ -118,10 +118,17 @@ func (a *App) ensure(ctx context.Context, home *folder, dev bool) error {
 	if len(artifacts) == 0 {
 		a.log.Warn("this binary has no built-in plugins; build it with make build")
 	}
-	for _, name := range slices.Sorted(maps.Keys(artifacts)) {
-		if _, err := a.service.EnsureBuiltin(ctx, artifacts[name]); err != nil {
-			return fmt.Errorf("built-in plugin %s: %w", name, err)
-		}
+	var each errgroup.Group // compiling takes seconds the first time: side by side
+	for name, wasm := range artifacts {
+		each.Go(func() error {
+			if _, err := a.service.EnsureBuiltin(ctx, wasm); err != nil {
+				return fmt.Errorf("built-in plugin %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	if err := each.Wait(); err != nil {
+		return err
 	}
 	if dev {
 		return devToken(ctx, a.service, home)
