@@ -2,9 +2,6 @@ package machine_test
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -15,106 +12,7 @@ import (
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler/machine"
-	"opsconductor.dev/host/workflow"
 )
-
-// program is a plan whose expressions are hashes of the run's name: any outcome,
-// and always the same one.
-type program struct {
-	run  automation.RunID
-	plan *workflow.Plan
-}
-
-func (p *program) Plan() *workflow.Plan { return p.plan }
-
-func (p *program) dice(n uint64, parts ...any) uint64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, append(parts, p.run)...)
-	return h.Sum64() >> 7 % n
-}
-
-var errExpression = errors.New("division by zero")
-
-func (p *program) Condition(step int, _ *workflow.Scope) (bool, error) {
-	switch p.dice(10, "if", step) {
-	case 0:
-		return false, errExpression
-	case 1, 2:
-		return false, nil
-	}
-	return true, nil
-}
-
-func (p *program) Elements(step int, _ *workflow.Scope) ([]workflow.Element, error) {
-	f := p.plan.Steps[step].ForEach
-	switch {
-	case f == nil:
-		return make([]workflow.Element, 1), nil
-	case f.Targets:
-		elements := make([]workflow.Element, len(p.plan.Targets))
-		for i := range elements {
-			elements[i] = workflow.Element{Index: i, Target: &p.plan.Targets[i]}
-		}
-		return elements, nil
-	case p.dice(12, "elements", step) == 0:
-		return nil, errExpression
-	}
-	elements := make([]workflow.Element, p.dice(6, "list", step))
-	for i := range elements {
-		elements[i].Index = i
-	}
-	return elements, nil
-}
-
-func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.RawMessage, error) {
-	if p.dice(25, "input", step, e.Index) == 0 {
-		return nil, errExpression
-	}
-	if p.plan.Steps[step].Scheduler {
-		return json.RawMessage(`{"duration":"` + strconv.Itoa(int(p.dice(20, "wait", step, e.Index))) + `s"}`), nil
-	}
-	return json.RawMessage(`{}`), nil
-}
-
-func randomPlan(r *rand.Rand) *workflow.Plan {
-	plan := &workflow.Plan{Workflow: "walk"}
-	if r.IntN(3) == 0 {
-		plan.StopIfFailed = workflow.Amount{Percent: float64(1 + r.IntN(100))}
-	}
-	for i := range r.IntN(4) {
-		plan.Targets = append(plan.Targets, automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i)})
-	}
-	if r.IntN(4) == 0 {
-		plan.Timeout = time.Duration(1+r.IntN(60)) * time.Second
-	}
-	effects := []automation.Effect{automation.EffectPure, automation.EffectIdempotent, automation.EffectOnce}
-	for i := range 1 + r.IntN(6) {
-		s := workflow.PlanStep{ID: "s" + strconv.Itoa(i), Effect: effects[r.IntN(3)], Constant: r.IntN(2) == 0, Timeout: time.Minute}
-		s.Retry = workflow.Retry{MaxAttempts: 1 + r.IntN(3), Initial: time.Second, Factor: 2, Max: time.Minute, Jitter: "full"}
-		for n := range i {
-			if r.IntN(3) == 0 {
-				s.Needs = append(s.Needs, n)
-			}
-		}
-		if r.IntN(3) == 0 {
-			s.If = "dice"
-		}
-		if r.IntN(3) > 0 {
-			s.ForEach = &workflow.PlanForEach{Targets: r.IntN(2) == 0, MaxParallel: r.IntN(3)}
-			if r.IntN(3) == 0 {
-				s.ForEach.Batches = []workflow.Amount{{Count: 1}, {Percent: 40}}[:1+r.IntN(2)]
-			}
-		}
-		s.Policy = []workflow.NeedsPolicy{"", "", workflow.NeedsAll, workflow.NeedsAny, workflow.NeedsAlways}[r.IntN(5)]
-		s.OnFailure = []workflow.OnFailure{"", "", "", workflow.FailureContinue, workflow.FailureStop}[r.IntN(5)]
-		if len(s.Needs) > 0 && r.IntN(6) == 0 {
-			s.Compensates = s.Needs[:1]
-		}
-		s.Scheduler = r.IntN(8) == 0
-		plan.Steps = append(plan.Steps, s)
-	}
-	return plan
-}
 
 // world is what surrounds the machine in the walk: the log, the hosts, the clock.
 type world struct {
