@@ -9,7 +9,7 @@ GOFUMPT := v0.12.0
 
 BIN := bin/opsconductor
 TOOLS := $(CURDIR)/.cache/tools
-FUZZTIME ?= 3s
+FUZZTIME ?= 10000x
 RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./host/registry ./host/service ./host/api ./host/client \
 	./host/app/... ./hostfuncs/...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
