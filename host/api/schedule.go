@@ -75,10 +75,10 @@ func addSchedules(a *API) {
 	register(a, operation{
 		id: "pause-schedule", method: http.MethodPost, path: one + "/pause", tag: tag, access: adminToken, summary: "Stop a schedule from firing",
 		about: "Times that pass while it is paused get no run, whatever its catch-up policy.",
-	}, a.pauseSchedule)
+	}, a.askSchedule(Schedules.PauseSchedule))
 	register(a, operation{
 		id: "resume-schedule", method: http.MethodPost, path: one + "/resume", tag: tag, access: adminToken, summary: "Let a paused schedule fire again",
-	}, a.resumeSchedule)
+	}, a.askSchedule(Schedules.ResumeSchedule))
 	register(a, operation{
 		id: "next-schedule-times", method: http.MethodGet, path: one + "/next", tag: tag, access: anyToken, summary: "Tell the next times of a schedule",
 	}, a.nextTimes)
@@ -140,30 +140,23 @@ func (a *API) deleteSchedule(ctx context.Context, in *struct {
 	return nil, changed(err, version, a.scheduleVersion(ctx, in.Schedule))
 }
 
-func (a *API) pauseSchedule(ctx context.Context, in *struct {
+type scheduleAskIn struct {
 	ScheduleRef
 	OptionalPrecondition
-},
-) (*scheduleOut, error) {
-	version, err := in.version()
-	if err != nil {
-		return nil, err
-	}
-	schedule, err := a.config.Service.PauseSchedule(ctx, Principal(ctx), in.Schedule, version)
-	return answerSchedule(schedule, http.StatusOK), changed(err, version, a.scheduleVersion(ctx, in.Schedule))
 }
 
-func (a *API) resumeSchedule(ctx context.Context, in *struct {
-	ScheduleRef
-	OptionalPrecondition
-},
-) (*scheduleOut, error) {
-	version, err := in.version()
-	if err != nil {
-		return nil, err
+// askSchedule answers what pauses or resumes a schedule.
+func (a *API) askSchedule(
+	use func(s Schedules, ctx context.Context, p automation.Principal, ref string, version int64) (automation.Schedule, error),
+) func(context.Context, *scheduleAskIn) (*scheduleOut, error) {
+	return func(ctx context.Context, in *scheduleAskIn) (*scheduleOut, error) {
+		version, err := in.version()
+		if err != nil {
+			return nil, err
+		}
+		schedule, err := use(a.config.Service, ctx, Principal(ctx), in.Schedule, version)
+		return answerSchedule(schedule, http.StatusOK), changed(err, version, a.scheduleVersion(ctx, in.Schedule))
 	}
-	schedule, err := a.config.Service.ResumeSchedule(ctx, Principal(ctx), in.Schedule, version)
-	return answerSchedule(schedule, http.StatusOK), changed(err, version, a.scheduleVersion(ctx, in.Schedule))
 }
 
 func (a *API) nextTimes(ctx context.Context, in *struct {

@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
 )
 
 //go:embed migrations/*.sql
@@ -59,50 +58,30 @@ func migrateLocked(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, createMigrations); err != nil {
 		return fmt.Errorf("prepare the table of migrations: %w", err)
 	}
-	files, err := migrations.ReadDir("migrations") // sorted by name
-	if err != nil {
-		return err
-	}
-	for i, f := range files {
-		text, err := migrations.ReadFile("migrations/" + f.Name())
-		if err != nil {
-			return err
-		}
-		if err := apply(ctx, conn, i+1, f.Name(), string(text)); err != nil {
-			return fmt.Errorf("migration %s: %w", f.Name(), err)
-		}
-	}
-	var last int
-	if err := conn.QueryRow(ctx, lastMigration).Scan(&last); err != nil {
-		return err
-	}
-	if last > len(files) {
-		return &automation.Error{
-			Code: automation.CodeUnavailable, Message: fmt.Sprintf("the database has migration %d, this version knows %d", last, len(files)),
-			Suggestion: "run the newer version that made it",
-		}
-	}
-	return nil
+	return store.Migrate(ctx, applied{conn}, migrations)
 }
 
-func apply(ctx context.Context, conn *pgx.Conn, number int, name, text string) error {
-	sum := sha256.Sum256([]byte(text))
-	hash := hex.EncodeToString(sum[:])
-	var applied string
-	err := conn.QueryRow(ctx, selectMigration, number).Scan(&applied)
-	if err == nil {
-		if applied != hash {
-			return &automation.Error{
-				Code: automation.CodeUnavailable, Message: "the database was made by another text of migration " + name,
-				Suggestion: "run the version that made it; a migration never changes once it is released",
-			}
-		}
-		return nil
+// applied is the table of migrations.
+type applied struct{ conn *pgx.Conn }
+
+// Applied implements store.Migrations.
+func (a applied) Applied(ctx context.Context, number int) (hash string, err error) {
+	err = a.conn.QueryRow(ctx, selectMigration, number).Scan(&hash)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
 	}
-	if !errors.Is(err, pgx.ErrNoRows) {
-		return err
-	}
-	tx, err := conn.Begin(ctx)
+	return hash, err
+}
+
+// Last implements store.Migrations.
+func (a applied) Last(ctx context.Context) (last int, err error) {
+	err = a.conn.QueryRow(ctx, lastMigration).Scan(&last)
+	return last, err
+}
+
+// Apply implements store.Migrations.
+func (a applied) Apply(ctx context.Context, number int, name, hash, text string) error {
+	tx, err := a.conn.Begin(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
-	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
 )
 
 //go:embed migrations/*.sql
@@ -26,56 +24,35 @@ const (
 	lastMigration   = `SELECT coalesce(max(number), 0) FROM migrations`
 )
 
-// migrate applies the files that the database does not have yet, in the order of
-// their numbers, each in one transaction.
+// migrate brings the database up to this version.
 func migrate(ctx context.Context, conn *sql.Conn) error {
 	if _, err := conn.ExecContext(ctx, createMigrations); err != nil {
 		return fmt.Errorf("prepare the table of migrations: %w", err)
 	}
-	files, err := migrations.ReadDir("migrations") // sorted by name
-	if err != nil {
-		return err
-	}
-	for i, f := range files {
-		text, err := migrations.ReadFile("migrations/" + f.Name())
-		if err != nil {
-			return err
-		}
-		if err := apply(ctx, conn, i+1, f.Name(), string(text)); err != nil {
-			return fmt.Errorf("migration %s: %w", f.Name(), err)
-		}
-	}
-	var last int
-	if err := conn.QueryRowContext(ctx, lastMigration).Scan(&last); err != nil {
-		return err
-	}
-	if last > len(files) {
-		return &automation.Error{
-			Code: automation.CodeUnavailable, Message: fmt.Sprintf("the database has migration %d, this version knows %d", last, len(files)),
-			Suggestion: "run the newer version that made it",
-		}
-	}
-	return nil
+	return store.Migrate(ctx, applied{conn}, migrations)
 }
 
-func apply(ctx context.Context, conn *sql.Conn, number int, name, text string) error {
-	sum := sha256.Sum256([]byte(text))
-	hash := hex.EncodeToString(sum[:])
-	var applied string
-	err := conn.QueryRowContext(ctx, selectMigration, number).Scan(&applied)
-	if err == nil {
-		if applied != hash {
-			return &automation.Error{
-				Code: automation.CodeUnavailable, Message: "the database was made by another text of migration " + name,
-				Suggestion: "run the version that made it; a migration never changes once it is released",
-			}
-		}
-		return nil
+// applied is the table of migrations.
+type applied struct{ conn *sql.Conn }
+
+// Applied implements store.Migrations.
+func (a applied) Applied(ctx context.Context, number int) (hash string, err error) {
+	err = a.conn.QueryRowContext(ctx, selectMigration, number).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
 	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
-	tx, err := conn.BeginTx(ctx, nil)
+	return hash, err
+}
+
+// Last implements store.Migrations.
+func (a applied) Last(ctx context.Context) (last int, err error) {
+	err = a.conn.QueryRowContext(ctx, lastMigration).Scan(&last)
+	return last, err
+}
+
+// Apply implements store.Migrations.
+func (a applied) Apply(ctx context.Context, number int, name, hash, text string) error {
+	tx, err := a.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
