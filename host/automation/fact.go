@@ -43,6 +43,8 @@ type Fact struct {
 	// Tenant and Plan are the run's (run_accepted); By is who submitted it.
 	Tenant TenantID `json:"tn,omitempty"`
 	Plan   Digest   `json:"p,omitempty"`
+	// Begin is what the run begins with beside its plan (run_accepted); nil: nothing.
+	Begin *Begin `json:"b,omitempty"`
 	// Step and Item are indexes into the plan's steps and the step's fan-out.
 	Step int `json:"s,omitempty"`
 	Item int `json:"i,omitempty"`

@@ -18,6 +18,9 @@ type Run struct {
 	Created  time.Time `json:"created_at"`
 	Started  time.Time `json:"started_at,omitzero"`
 	Ended    time.Time `json:"ended_at,omitzero"`
+	// Begin is what it begins with beside its plan: for its acceptance alone, where it
+	// goes into its first fact; not set when the record is read.
+	Begin *Begin `json:"-"`
 	// Seq is the log's sequence number of the run's last entry that this record
 	// reflects; events after it are news.
 	Seq int64 `json:"seq"`

@@ -225,7 +225,7 @@ func (t *turn) accept(ctx context.Context, e *automation.Entry) error {
 		t.m.Reject(e.Run, f.At, automation.Errorf(automation.CodeInternal, "the stored plan can't be used any more: %w", err))
 		return nil
 	}
-	return t.m.Accept(f.Tenant, e.Run, f.By, f.At, prog)
+	return t.m.Accept(e.Run, f, prog)
 }
 
 // commit writes what was decided, and acts on it after that.

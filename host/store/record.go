@@ -140,11 +140,12 @@ func NewRun(run automation.Run, act automation.Act) (automation.Run, []byte, err
 	run.State, run.Created = automation.RunQueued, Moment(run.Created)
 	run.Error, run.Started, run.Ended, run.Seq = nil, time.Time{}, time.Time{}, 0
 	body, err := EncodeFacts([]automation.Fact{{
-		Kind: automation.FactRunAccepted, At: run.Created, Tenant: run.Tenant, Plan: run.PlanHash, By: run.By,
+		Kind: automation.FactRunAccepted, At: run.Created, Tenant: run.Tenant, Plan: run.PlanHash, By: run.By, Begin: run.Begin,
 	}})
 	if err != nil {
 		return run, nil, automation.AsError(err)
 	}
+	run.Begin = nil
 	return run, body, nil
 }
 

@@ -47,7 +47,7 @@ func TestCarryOut(t *testing.T) {
 			t.Parallel()
 			plan := &workflow.Plan{Workflow: "w", Steps: []workflow.PlanStep{{ID: "s", Action: tt.action, Scheduler: true}}}
 			m := machine.New(machine.Limits{})
-			if err := m.Accept("default", "r", "me", start(), given{plain{plan}, tt.input}); err != nil {
+			if err := m.Accept("r", accepted(start()), given{plain{plan}, tt.input}); err != nil {
 				t.Fatal(err)
 			}
 			m.Grant(start(), machine.Lease{Host: "h", Epoch: 1}, 0) // a wait holds no slot

@@ -57,7 +57,7 @@ func (f *Fold) Apply(e automation.Entry) ([]Change, error) {
 	for i := range e.Facts {
 		fact := &e.Facts[i]
 		if fact.Kind == automation.FactRunAccepted {
-			if err := f.m.Accept(f.run.Tenant, f.id, f.run.By, fact.At, f.program); err != nil {
+			if err := f.m.Accept(f.id, fact, f.program); err != nil {
 				return nil, err
 			}
 			f.r = f.m.runs[f.id]

@@ -72,7 +72,7 @@ func TestLostHost(t *testing.T) {
 		t.Run(string(tt.effect)+"/intent="+strconv.FormatBool(tt.intent), func(t *testing.T) {
 			t.Parallel()
 			m := machine.New(machine.Limits{})
-			if err := m.Accept("default", "r", "me", start(), one(tt.effect)); err != nil {
+			if err := m.Accept("r", accepted(start()), one(tt.effect)); err != nil {
 				t.Fatal(err)
 			}
 			lose(t, m, 1, tt.intent)
@@ -102,7 +102,7 @@ func TestLostHost(t *testing.T) {
 func TestLostAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	m := machine.New(machine.Limits{MaxLost: 3})
-	if err := m.Accept("default", "r", "me", start(), one(automation.EffectPure)); err != nil {
+	if err := m.Accept("r", accepted(start()), one(automation.EffectPure)); err != nil {
 		t.Fatal(err)
 	}
 	for n := 1; n <= 3; n++ {
@@ -112,4 +112,9 @@ func TestLostAgainAndAgain(t *testing.T) {
 	if err != nil || len(d.Runs) != 1 || d.Runs[0].State != automation.RunFailed {
 		t.Errorf("after three lost hosts: got %+v, %v; want the run failed", d.Runs, err)
 	}
+}
+
+// accepted is the first fact of a run.
+func accepted(at time.Time) *automation.Fact {
+	return &automation.Fact{Kind: automation.FactRunAccepted, Tenant: "default", By: "me", At: at}
 }

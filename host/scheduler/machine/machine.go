@@ -157,15 +157,15 @@ func (m *Machine) Has(id automation.RunID) bool { return m.runs[id] != nil }
 
 // Accept adds a run: the fold of its first fact, run_accepted. What the machine
 // derives at once (a step skipped, say) is recorded for Take.
-func (m *Machine) Accept(tenant automation.TenantID, id automation.RunID, by string, at time.Time, p Program) error {
+func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) error {
 	if m.runs[id] != nil {
 		return stale("run %s is accepted already", id)
 	}
-	plan := p.Plan()
+	plan, at := p.Plan(), f.At
 	r := &run{
-		id: id, tenant: tenant, program: p, plan: plan, accepted: at, state: automation.RunQueued,
+		id: id, tenant: f.Tenant, program: p, plan: plan, accepted: at, state: automation.RunQueued,
 		steps: make([]step, len(plan.Steps)), left: len(plan.Steps),
-		scope: workflow.NewScope(workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: by, Created: at}, len(plan.Steps)),
+		scope: workflow.NewScope(workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: f.By, Created: at}, len(plan.Steps)),
 	}
 	m.runs[id] = r
 	for i := range plan.Steps {

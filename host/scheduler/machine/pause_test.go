@@ -35,7 +35,7 @@ func TestPauseGivesUpItsPlace(t *testing.T) {
 		return d.Attempts
 	}
 	for _, id := range []automation.RunID{"first", "paused", "other"} {
-		if err := m.Accept("default", id, "me", start(), p); err != nil {
+		if err := m.Accept(id, accepted(start()), p); err != nil {
 			t.Fatal(err)
 		}
 	}

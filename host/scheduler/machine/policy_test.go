@@ -41,7 +41,7 @@ func drive(t *testing.T, plan *workflow.Plan, fails ...string) (rounds []string,
 	}
 	apply(automation.Entry{Run: "r", Facts: []automation.Fact{{Kind: automation.FactRunAccepted, At: start()}}})
 	m := machine.New(machine.Limits{})
-	if err := m.Accept("default", "r", "me", start(), p); err != nil {
+	if err := m.Accept("r", accepted(start()), p); err != nil {
 		t.Fatal(err)
 	}
 	for range 100 {

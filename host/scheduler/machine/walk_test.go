@@ -44,7 +44,7 @@ func (w *world) accept() {
 	w.progs[id] = p
 	w.open = append(w.open, id)
 	w.log = append(w.log, automation.Entry{Run: id, Facts: []automation.Fact{{Kind: automation.FactRunAccepted, At: w.now}}})
-	if err := w.m.Accept("default", id, "walker", w.now, p); err != nil {
+	if err := w.m.Accept(id, accepted(w.now), p); err != nil {
 		w.t.Fatalf("accept: %v", err)
 	}
 	w.count["accept"]++
@@ -216,7 +216,7 @@ func (w *world) replay() *machine.Machine {
 			continue
 		}
 		if e.Facts[0].Kind == automation.FactRunAccepted {
-			if err := m.Accept("default", e.Run, "walker", e.Facts[0].At, w.progs[e.Run]); err != nil {
+			if err := m.Accept(e.Run, accepted(e.Facts[0].At), w.progs[e.Run]); err != nil {
 				w.t.Fatalf("replay: %v", err)
 			}
 			continue
