@@ -71,6 +71,7 @@ func ItemTransitions() []Transition[ItemState] {
 		{ItemBlocked, ItemSkipped, "its condition is false, or what it needs did not succeed"},
 		{ItemBlocked, ItemFailed, "its condition or fan-out could not be evaluated"},
 		{ItemBlocked, ItemCancelled, "the run was cancelled"},
+		{ItemBlocked, ItemSucceeded, "its outcome is kept from the run before"},
 		{ItemReady, ItemParked, "a limit's key is exhausted"},
 		{ItemReady, ItemLeased, "granted"},
 		{ItemReady, ItemRunning, "a wait or another act of the scheduler itself began"},

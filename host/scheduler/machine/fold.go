@@ -141,6 +141,7 @@ type ItemView struct {
 	Element workflow.Element
 	State   automation.ItemState
 	Attempt int // the latest attempt's number; 0 before the first
+	Kept    bool // it was not run: the outcome is the same item's of the run before
 	Host    automation.HostID
 	Granted time.Time
 	Started time.Time // when it began to act, or its worker began it; zero if not known
@@ -165,7 +166,7 @@ func (f *Fold) Items(stepIndex, from, limit int) []ItemView {
 		it := &items[i]
 		v := ItemView{
 			Step: stepIndex, StepID: it.step.plan.ID, Index: i, Element: it.element, State: it.state, Attempt: it.attempt,
-			Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome,
+			Kept: it.kept, Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome,
 		}
 		if it.state == automation.ItemWaitingRetry || it.state == automation.ItemRunning && it.step.plan.Scheduler {
 			v.Due = it.due

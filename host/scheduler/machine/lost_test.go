@@ -20,6 +20,8 @@ func (p plain) Elements(int, *workflow.Scope) ([]workflow.Element, error) {
 	return make([]workflow.Element, 1), nil
 }
 
+func (p plain) ReadsSteps(int) bool { return false }
+
 func (p plain) Input(int, *workflow.Scope, workflow.Element) (json.RawMessage, error) {
 	return json.RawMessage(`{}`), nil
 }

@@ -18,6 +18,8 @@ type Program interface {
 	Condition(step int, s *workflow.Scope) (bool, error)
 	// Elements evaluates the step's fan-out.
 	Elements(step int, s *workflow.Scope) ([]workflow.Element, error)
+	// ReadsSteps reports whether the step's expressions read results of steps.
+	ReadsSteps(step int) bool
 	// Input evaluates the step's `with` for one element.
 	Input(step int, s *workflow.Scope, e workflow.Element) (json.RawMessage, error)
 }
@@ -77,6 +79,7 @@ type run struct {
 	open     int // attempts that are out on hosts
 	// stopping is why nothing more starts: cancelled or failed; "" while it goes on.
 	stopping automation.RunState
+	kept     map[place]*automation.KeptItem // not to be run again; those of steps that have not opened
 	ready    []*item // may hold items that are not ready any more
 	inRing   bool
 	waits    []*item           // of a paused run: those that were due to begin to wait
@@ -109,6 +112,7 @@ type item struct {
 	index   int
 	state   automation.ItemState
 	element workflow.Element
+	kept    bool // its outcome is the run's before
 	attempt int // the latest attempt's number; 0 before the first
 	lost    int // attempts that were lost with their host
 	intent  bool
@@ -168,6 +172,7 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 		scope: workflow.NewScope(workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: f.By, Created: at}, len(plan.Steps)),
 	}
 	m.runs[id] = r
+	r.keep(f.Begin)
 	for i := range plan.Steps {
 		s := &r.steps[i]
 		*s = step{run: r, index: i, plan: &plan.Steps[i], state: automation.ItemBlocked, blocks: len(plan.Steps[i].Needs)}

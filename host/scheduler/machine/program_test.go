@@ -61,6 +61,8 @@ func (p *program) Elements(step int, _ *workflow.Scope) ([]workflow.Element, err
 	return elements, nil
 }
 
+func (p *program) ReadsSteps(step int) bool { return p.dice(5, "reads", step) == 0 }
+
 func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.RawMessage, error) {
 	if p.dice(25, "input", step, e.Index) == 0 {
 		return nil, errExpression

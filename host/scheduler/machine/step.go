@@ -113,9 +113,12 @@ func (m *Machine) nextWave(s *step, at time.Time) {
 		n = f.Batches[min(s.wave, len(f.Batches)-1)].Of(n)
 		s.wave++
 	}
-	s.released = min(from+n, len(s.items))
-	for i := from; i < s.released; i++ {
-		m.toReady(&s.items[i], at)
+	to := min(from+n, len(s.items))
+	s.released = to
+	for i := from; i < to; i++ { // a wave that is kept whole releases the next one
+		if !m.takeKept(&s.items[i], at) {
+			m.toReady(&s.items[i], at)
+		}
 	}
 }
 

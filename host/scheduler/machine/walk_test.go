@@ -33,6 +33,8 @@ type world struct {
 	doneOf []automation.RunID
 	starts map[automation.AttemptKey]bool
 	count  map[string]int
+	past   []pastRun // the latest runs that ended: to rerun
+	kept   map[automation.RunID]map[[2]int]bool
 }
 
 func (w *world) accept() {
@@ -40,11 +42,18 @@ func (w *world) accept() {
 		return
 	}
 	id := automation.RunID("run-" + strconv.Itoa(len(w.progs)))
-	p := &program{run: id, plan: randomPlan(w.r)}
+	p, first := &program{run: id, plan: randomPlan(w.r)}, *accepted(w.now)
+	if len(w.past) > 0 && w.r.IntN(3) == 0 {
+		p, first.Begin = w.rerun()
+		w.kept[id] = map[[2]int]bool{}
+		for _, k := range first.Begin.Kept {
+			w.kept[id][[2]int{k.Step, k.Item}] = true
+		}
+	}
 	w.progs[id] = p
 	w.open = append(w.open, id)
-	w.log = append(w.log, automation.Entry{Run: id, Facts: []automation.Fact{{Kind: automation.FactRunAccepted, At: w.now}}})
-	if err := w.m.Accept(id, accepted(w.now), p); err != nil {
+	w.log = append(w.log, automation.Entry{Run: id, Facts: []automation.Fact{first}})
+	if err := w.m.Accept(id, &first, p); err != nil {
 		w.t.Fatalf("accept: %v", err)
 	}
 	w.count["accept"]++
@@ -179,11 +188,15 @@ func (w *world) take() {
 		}
 		if u.State.Ended() {
 			w.ended[u.Run] = u.State
+			w.past = append(w.past, w.pastRun(u.Run))
 			w.open = remove(w.open, u.Run)
 			w.count["run "+string(u.State)]++
 		}
 	}
 	for _, a := range d.Attempts {
+		if w.kept[a.Run][[2]int{a.Step, a.Item}] {
+			w.t.Fatalf("%v was granted, and is kept from the run before", a.AttemptKey)
+		}
 		if w.paused[a.Run] {
 			w.t.Fatalf("%v was granted while its run is paused", a.AttemptKey)
 		}
@@ -216,7 +229,7 @@ func (w *world) replay() *machine.Machine {
 			continue
 		}
 		if e.Facts[0].Kind == automation.FactRunAccepted {
-			if err := m.Accept(e.Run, accepted(e.Facts[0].At), w.progs[e.Run]); err != nil {
+			if err := m.Accept(e.Run, &e.Facts[0], w.progs[e.Run]); err != nil {
 				w.t.Fatalf("replay: %v", err)
 			}
 			continue
@@ -342,7 +355,7 @@ func TestWalk(t *testing.T) {
 			t: t, r: rand.New(rand.NewPCG(seed, 1)), limits: machine.Limits{PerTarget: int(seed % 3)},
 			now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1, progs: map[automation.RunID]*program{},
 			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
-			starts: map[automation.AttemptKey]bool{}, count: total,
+			kept: map[automation.RunID]map[[2]int]bool{}, starts: map[automation.AttemptKey]bool{}, count: total,
 			paused: map[automation.RunID]bool{},
 		}
 		w.m = machine.New(w.limits)
