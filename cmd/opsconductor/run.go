@@ -14,7 +14,7 @@ import (
 func (c *cli) runCommand() *cobra.Command {
 	commands := []*cobra.Command{
 		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
-		c.eventsCommand(), c.watchCommand(), c.waitCommand(),
+		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.rerunCommand(),
 	}
 	return group("run", "Submit runs, follow them, read what they left", append(commands, c.askCommands()...)...)
 }
@@ -216,6 +216,6 @@ func (c *cli) showRun(r client.Run) error {
 		took = span(r.Ended.Sub(r.Created))
 	}
 	return c.show(r, pair{"run", string(r.ID)}, pair{"workflow", r.Workflow}, pair{"state", string(r.State)}, pair{"error", problem},
-		pair{"plan", string(r.PlanHash)}, pair{"by", r.By}, pair{"created", stamp(r.Created)}, pair{"started", stamp(r.Started)},
+		pair{"plan", string(r.PlanHash)}, pair{"rerun of", string(r.RerunOf)}, pair{"by", r.By}, pair{"created", stamp(r.Created)}, pair{"started", stamp(r.Started)},
 		pair{"ended", stamp(r.Ended)}, pair{"took", took})
 }

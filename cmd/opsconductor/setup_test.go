@@ -42,7 +42,14 @@ func withCache(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if cluster.server != nil {
+		if err := cluster.server.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
 }
 
 const patience = 90 * time.Second // for what takes a moment on a busy machine
@@ -219,6 +226,7 @@ type item struct {
 	Target  string          `json:"target"`
 	State   string          `json:"state"`
 	Attempt int             `json:"attempt"`
+	Kept    bool            `json:"kept"`
 	Output  json.RawMessage `json:"output"`
 	Error   *struct {
 		Code       string `json:"code"`

@@ -36,6 +36,7 @@ type Runs interface {
 type Control interface {
 	Cancel(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
 	Pause(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+	Rerun(ctx context.Context, p automation.Principal, id automation.RunID, r service.RerunRequest) (automation.Run, bool, error)
 	Resume(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
 }
 

@@ -45,7 +45,7 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 	bodies := map[string]string{
 		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`, "PUT /v1/schedules/{schedule}": `{"name":"x","definition":"x"}`,
 		"POST /v1/plugins/{plugin}/activate": `{"grants":[]}`, "POST /v1/runs/{run}/cancel": `{}`,
-		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`,
+		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`, "POST /v1/runs/{run}/rerun": `{}`,
 	}
 	walked := 0
 	for _, r := range routes {

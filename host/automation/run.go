@@ -7,17 +7,19 @@ import (
 
 // Run is one execution of a plan, as lists show it.
 type Run struct {
-	ID       RunID     `json:"id"`
-	Tenant   TenantID  `json:"tenant"`
-	Shard    int       `json:"shard"`
-	Workflow string    `json:"workflow"`
-	PlanHash Digest    `json:"plan_hash"`
-	State    RunState  `json:"state"`
-	Error    *Error    `json:"error,omitempty"` // why it failed or was cancelled
-	By       string    `json:"by"`              // the token's name that submitted it
-	Created  time.Time `json:"created_at"`
-	Started  time.Time `json:"started_at,omitzero"`
-	Ended    time.Time `json:"ended_at,omitzero"`
+	ID       RunID    `json:"id"`
+	Tenant   TenantID `json:"tenant"`
+	Shard    int      `json:"shard"`
+	Workflow string   `json:"workflow"`
+	PlanHash Digest   `json:"plan_hash"`
+	State    RunState `json:"state"`
+	Error    *Error   `json:"error,omitempty"` // why it failed or was cancelled
+	By       string   `json:"by"`              // the token's name that submitted it
+	// RerunOf is the run that this one runs again, in part or whole; "": none.
+	RerunOf RunID     `json:"rerun_of,omitempty"`
+	Created time.Time `json:"created_at"`
+	Started time.Time `json:"started_at,omitzero"`
+	Ended   time.Time `json:"ended_at,omitzero"`
 	// Begin is what it begins with beside its plan: for its acceptance alone, where it
 	// goes into its first fact; not set when the record is read.
 	Begin *Begin `json:"-"`

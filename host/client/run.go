@@ -122,6 +122,17 @@ func (c *Client) WaitEnd(ctx context.Context, id RunID) (Run, error) {
 	}
 }
 
+// Rerun submits a run of the plan of a run that has ended: of failed_targets ("" is
+// that too), failed_steps or all. With a key the same request gives the same run.
+func (c *Client) Rerun(ctx context.Context, id RunID, scope, key string) (Run, error) {
+	body := struct {
+		Scope string `json:"scope,omitempty"`
+	}{scope}
+	var out Run
+	err := c.send(ctx, post(key, "v1", "runs", segment(string(id)), "rerun").json(body), &out)
+	return out, err
+}
+
 // Cancel asks to cancel a run, and returns it as it is at that moment.
 func (c *Client) Cancel(ctx context.Context, id RunID, reason string) (Run, error) {
 	return c.ask(ctx, id, "cancel", reason)

@@ -152,6 +152,7 @@ type Item struct {
 	Value      json.RawMessage `json:"value,omitempty"`
 	State      ItemState       `json:"state"`
 	Attempt    int             `json:"attempt"`
+	Kept       bool            `json:"kept,omitempty"` // the outcome is the run's that this one runs again
 	Host       string          `json:"host,omitempty"`
 	Granted    time.Time       `json:"granted_at,omitzero"`
 	Started    time.Time       `json:"started_at,omitzero"`

@@ -18,6 +18,7 @@ const (
 	opRunCancel        operation = "run.cancel"
 	opRunPause         operation = "run.pause"
 	opRunResume        operation = "run.resume"
+	opRunRerun         operation = "run.rerun"
 	opPluginUpload     operation = "plugin.upload"
 	opPluginRead       operation = "plugin.read"
 	opPluginActivate   operation = "plugin.activate"
@@ -62,6 +63,7 @@ func permissions() []permission {
 		{opRunCancel, everyone},
 		{opRunPause, everyone},
 		{opRunResume, everyone},
+		{opRunRerun, everyone},
 		{opPluginUpload, admin},
 		{opPluginRead, everyone},
 		{opPluginActivate, admin},

@@ -18,7 +18,7 @@ func access() map[string][]automation.Role {
 	everyone := []automation.Role{automation.RoleAdmin, automation.RoleSubmitter}
 	return map[string][]automation.Role{
 		"Plan": everyone, "StoredPlan": everyone, "Submit": everyone, "Run": everyone, "ListRuns": everyone, "Steps": everyone,
-		"Items": everyone, "Logs": everyone, "Events": everyone, "Wait": everyone, "Cancel": everyone, "Pause": everyone, "Resume": everyone,
+		"Items": everyone, "Logs": everyone, "Events": everyone, "Wait": everyone, "Cancel": everyone, "Pause": everyone, "Resume": everyone, "Rerun": everyone,
 		"Plugin": everyone, "Plugins": everyone, "Asset": everyone, "Assets": everyone,
 		"UploadPlugin": admin, "ActivatePlugin": admin, "DisablePlugin": admin,
 		"CreateAsset": admin, "UpdateAsset": admin, "DeleteAsset": admin,

@@ -39,10 +39,12 @@ type Item struct {
 	Value   json.RawMessage      `json:"value,omitempty"`  // the list element
 	State   automation.ItemState `json:"state"`
 	Attempt int                  `json:"attempt"` // the latest attempt; 0: none yet
-	Host    automation.HostID    `json:"host,omitempty"`
-	Granted time.Time            `json:"granted_at,omitzero"`
-	Started time.Time            `json:"started_at,omitzero"`
-	Ended   time.Time            `json:"ended_at,omitzero"`
+	// Kept: the outcome is the run's that this one runs again; nothing was done now.
+	Kept    bool              `json:"kept,omitempty"`
+	Host    automation.HostID `json:"host,omitempty"`
+	Granted time.Time         `json:"granted_at,omitzero"`
+	Started time.Time         `json:"started_at,omitzero"`
+	Ended   time.Time         `json:"ended_at,omitzero"`
 	// DurationMS is how long the latest attempt ran, in milliseconds; 0 before its end.
 	DurationMS float64         `json:"duration_ms"`
 	Output     json.RawMessage `json:"output,omitempty"`
@@ -150,7 +152,7 @@ func (v *view) page(first, last int, from place, limit int) ItemPage {
 
 func (v *view) item(it machine.ItemView, states func() []machine.StepView) Item {
 	out := Item{
-		Step: it.StepID, Index: it.Index, Value: it.Element.Value, State: it.State, Attempt: it.Attempt, Host: it.Host,
+		Step: it.StepID, Index: it.Index, Value: it.Element.Value, State: it.State, Attempt: it.Attempt, Kept: it.Kept, Host: it.Host,
 		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Reason: v.reason(it, states),
 	}
 	if it.Element.Target != nil {

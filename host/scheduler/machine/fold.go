@@ -140,7 +140,7 @@ type ItemView struct {
 	Index   int
 	Element workflow.Element
 	State   automation.ItemState
-	Attempt int // the latest attempt's number; 0 before the first
+	Attempt int  // the latest attempt's number; 0 before the first
 	Kept    bool // it was not run: the outcome is the same item's of the run before
 	Host    automation.HostID
 	Granted time.Time

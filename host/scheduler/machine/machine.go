@@ -80,7 +80,7 @@ type run struct {
 	// stopping is why nothing more starts: cancelled or failed; "" while it goes on.
 	stopping automation.RunState
 	kept     map[place]*automation.KeptItem // not to be run again; those of steps that have not opened
-	ready    []*item // may hold items that are not ready any more
+	ready    []*item                        // may hold items that are not ready any more
 	inRing   bool
 	waits    []*item           // of a paused run: those that were due to begin to wait
 	facts    []automation.Fact // recorded and not yet taken
@@ -113,8 +113,8 @@ type item struct {
 	state   automation.ItemState
 	element workflow.Element
 	kept    bool // its outcome is the run's before
-	attempt int // the latest attempt's number; 0 before the first
-	lost    int // attempts that were lost with their host
+	attempt int  // the latest attempt's number; 0 before the first
+	lost    int  // attempts that were lost with their host
 	intent  bool
 	queued  bool // it stands in run.ready
 	cancel  bool // its host was told to stop

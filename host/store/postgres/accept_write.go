@@ -71,21 +71,22 @@ const (
 	// raiseShard takes the numbers of acceptors, who have no fence; the first run of
 	// a shard makes its row.
 	raiseShard = `INSERT INTO shards (shard, seq) VALUES ($1, $2) ON CONFLICT (shard) DO UPDATE SET seq = shards.seq + excluded.seq RETURNING seq`
-	insertRuns = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq)
-		SELECT u.id, u.tenant, s.shard, u.workflow, u.plan_hash, 'queued', u.by, (u.created AT TIME ZONE 'UTC')::date, u.created, s.seq - $2::bigint + u.n
-		FROM shards s, unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-			WITH ORDINALITY AS u (id, tenant, workflow, plan_hash, by, created, n) WHERE s.shard = $1`
+	insertRuns = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, rerun_of, day, created_at, seq)
+		SELECT u.id, u.tenant, s.shard, u.workflow, u.plan_hash, 'queued', u.by, u.rerun_of, (u.created AT TIME ZONE 'UTC')::date, u.created, s.seq - $2::bigint + u.n
+		FROM shards s, unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
+			WITH ORDINALITY AS u (id, tenant, workflow, plan_hash, by, rerun_of, created, n) WHERE s.shard = $1`
 )
 
 // queueRuns adds the runs of one shard, with their first entries.
 func queueRuns(p *pgx.Batch, part []*accept) {
-	var ids, tenants, workflows, plans, by []string
+	var ids, tenants, workflows, plans, by, reruns []string
 	var created []time.Time
 	var bodies [][]byte
 	for _, a := range part {
 		r := a.run
 		ids, tenants, workflows = append(ids, string(r.ID)), append(tenants, string(r.Tenant)), append(workflows, r.Workflow)
 		plans, by = append(plans, string(r.PlanHash)), append(by, r.By)
+		reruns = append(reruns, string(r.RerunOf))
 		created, bodies = append(created, r.Created), append(bodies, a.body)
 	}
 	shard := part[0].run.Shard
@@ -96,6 +97,6 @@ func queueRuns(p *pgx.Batch, part []*accept) {
 		}
 		return err
 	})
-	p.Queue(insertRuns, shard, len(part), ids, tenants, workflows, plans, by, created)
+	p.Queue(insertRuns, shard, len(part), ids, tenants, workflows, plans, by, reruns, created)
 	p.Queue(insertEntries, shard, len(part), fromAcceptor, ids, bodies)
 }

@@ -73,13 +73,13 @@ func waves(updates []automation.RunUpdate) iter.Seq[[]automation.RunUpdate] {
 }
 
 const (
-	selectRun = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, created_at, started_at, ended_at, seq FROM runs`
+	selectRun = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq FROM runs`
 	runByID   = selectRun + ` WHERE id = $1 AND tenant = $2`
 )
 
 func scanRun(row pgx.Row) (automation.Run, error) {
 	var r automation.Run
-	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, &r.Error, &r.By,
+	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, &r.Error, &r.By, &r.RerunOf,
 		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq)
 	return r, err
 }

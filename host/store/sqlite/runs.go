@@ -13,8 +13,8 @@ import (
 const (
 	takeNumber  = `UPDATE shards SET seq = seq + 1 WHERE shard = ? RETURNING seq`
 	insertShard = `INSERT INTO shards (shard) VALUES (?) ON CONFLICT DO NOTHING`
-	insertRun   = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectRun   = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, created_at, started_at, ended_at, seq FROM runs`
+	insertRun   = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, rerun_of, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectRun   = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq FROM runs`
 	runByID     = selectRun + ` WHERE id = ? AND tenant = ?`
 )
 
@@ -56,7 +56,7 @@ func (w *writer) accept(ctx context.Context, run automation.Run, body []byte) (s
 		return 0, err
 	}
 	err = w.exec(ctx, insertRun, string(run.ID), string(run.Tenant), run.Shard, run.Workflow, string(run.PlanHash),
-		string(run.State), run.By, run.Created.Unix()/86400, micros(run.Created), seq)
+		string(run.State), run.By, string(run.RerunOf), run.Created.Unix()/86400, micros(run.Created), seq)
 	if refersToNothing(err) {
 		return 0, store.NotFound("plan: store it before a run of it")
 	}
@@ -101,7 +101,7 @@ func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdat
 
 func scanRun(row scanner) (automation.Run, error) {
 	var r automation.Run
-	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, document{&r.Error}, &r.By,
+	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, document{&r.Error}, &r.By, &r.RerunOf,
 		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq)
 	return r, err
 }

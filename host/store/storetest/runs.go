@@ -23,6 +23,15 @@ func accept(t *testing.T, b Backend) {
 	equal(t, "created", created, true)
 	equal(t, "what is stored", f.record(run.ID), want)
 
+	again := f.run()
+	again.RerunOf = run.ID
+	again.Begin = &automation.Begin{Kept: []automation.KeptItem{{Step: 1, Item: 2, Attempt: 3, Outcome: &automation.Outcome{State: automation.ItemSucceeded}}}}
+	begin := again.Begin
+	again, _, err = f.st.Accept(t.Context(), again, act("run.rerun"))
+	f.must(err)
+	equal(t, "what a rerun is of", f.record(again.ID).RerunOf, run.ID)
+	equal(t, "what a rerun begins with", f.entries(again.ID)[0].Facts[0].Begin, begin)
+
 	_, _, err = f.st.Accept(t.Context(), run, act("run.submit"))
 	wantCode(t, "the same identifier again", err, automation.CodeConflict)
 	none := f.run()
@@ -42,7 +51,7 @@ func accept(t *testing.T, b Backend) {
 	entries, err := f.st.Accepted(t.Context(), 3, 0, 10)
 	f.must(err)
 	equal(t, "entries of the new shard", len(entries), 1)
-	equal(t, "entries of shard 0", len(must(f.st.Accepted(t.Context(), 0, 0, 10))), 1)
+	equal(t, "entries of shard 0", len(must(f.st.Accepted(t.Context(), 0, 0, 10))), 2)
 }
 
 func must[T any](v T, err error) T {
