@@ -69,7 +69,7 @@ func TestTransitions(t *testing.T) {
 	if automation.RunSucceeded.CanBecome(automation.RunRunning) || !automation.RunQueued.CanBecome(automation.RunRunning) {
 		t.Error("RunState.CanBecome does not follow the table")
 	}
-	if automation.ItemBlocked.CanBecome(automation.ItemSucceeded) || !automation.ItemReady.CanBecome(automation.ItemLeased) {
+	if automation.ItemBlocked.CanBecome(automation.ItemRunning) || !automation.ItemReady.CanBecome(automation.ItemLeased) {
 		t.Error("ItemState.CanBecome does not follow the table")
 	}
 }
