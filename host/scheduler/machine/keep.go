@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -97,13 +98,8 @@ func (k *keeper) step(i int) {
 func (k *keeper) undone(i int) bool {
 	for j := range k.r.steps {
 		s := &k.r.steps[j]
-		if s.state == automation.ItemSkipped {
-			continue
-		}
-		for _, n := range s.plan.Compensates {
-			if n == i {
-				return true
-			}
+		if s.state != automation.ItemSkipped && slices.Contains(s.plan.Compensates, i) {
+			return true
 		}
 	}
 	return false
