@@ -31,8 +31,16 @@ const (
 	FactPauseAsked FactKind = "pause_asked"
 	// FactResumeAsked: somebody asked that a paused run goes on.
 	FactResumeAsked FactKind = "resume_asked"
-	// FactTimerFired: a deadline of the run passed.
+	// FactTimerFired: a deadline of the run, of a step or of an item passed (Reason).
 	FactTimerFired FactKind = "timer_fired"
+)
+
+// The deadlines, as Reason of timer_fired. The attempt's own is the worker's, and
+// stands in the attempt's outcome.
+const (
+	TimerRun  = "run_timeout"
+	TimerStep = "step_timeout" // of the fact's Step
+	TimerItem = "item_timeout" // of the fact's Step and Item
 )
 
 // Fact is one thing that happened in a run. Facts are added and never changed.
@@ -61,7 +69,7 @@ type Fact struct {
 	// Delay is how long a wait lasts (wait_started), in nanoseconds.
 	Delay time.Duration `json:"d,omitempty"`
 	// By and Reason say who asked and why (cancel_, pause_, resume_asked), or which timer fired
-	// (timer_fired: Reason is "run_timeout").
+	// (timer_fired: TimerRun, TimerStep or TimerItem).
 	By     string `json:"by,omitempty"`
 	Reason string `json:"r,omitempty"`
 	// CommandHash is what the attempt was about to do (started).

@@ -14,13 +14,11 @@ const PlanSchema = "opsconductor/plan/v1"
 func (b *builder) assemble() *Plan {
 	p := &Plan{
 		Schema: PlanSchema, Workflow: b.root.str("name"), Inputs: b.inputs.values.appendJSON(nil),
-		Targets: b.targets, Timeout: b.Limits.RunTimeout, Steps: make([]PlanStep, len(b.steps)),
+		Targets: b.targets, Timeout: b.timeout, StopIfFailed: b.stopIfFailed, Steps: make([]PlanStep, len(b.steps)),
 	}
 	if p.Targets == nil {
 		p.Targets = []automation.Target{}
 	}
-	b.readDuration("/limits/timeout", b.root.field("limits").field("timeout"), b.Limits.RunTimeout, &p.Timeout)
-	p.StopIfFailed, _ = b.readAmount("/limits/stop_if_failed", b.root.field("limits").field("stop_if_failed"))
 	position := make([]int, len(b.steps))
 	for i, n := range b.order {
 		position[n] = i

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/schema"
@@ -73,6 +74,9 @@ type builder struct {
 	order      []int // topological; nil when steps need each other
 	targets    []automation.Target
 	hasTargets bool // the definition selects targets
+
+	timeout      time.Duration // of the run
+	stopIfFailed Amount
 }
 
 func (b *builder) build() (*Plan, *automation.Error) {
@@ -81,6 +85,7 @@ func (b *builder) build() (*Plan, *automation.Error) {
 		return nil, err
 	}
 	b.readInputs()
+	b.readLimits()
 	b.selectTargets()
 	if !b.readSteps() {
 		return nil, nil //nolint:nilnil // the errors are in b.errs

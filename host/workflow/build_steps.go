@@ -241,32 +241,6 @@ func (b *builder) readRetry(s *step) {
 	}
 }
 
-func (b *builder) readTimes(s *step) {
-	s.plan.Timeout = min(b.Limits.AttemptTimeout, b.Limits.RunTimeout)
-	if s.action != nil && s.action.Timeout != "" {
-		if d, err := parseDuration(s.action.Timeout); err == nil && d > 0 {
-			s.plan.Timeout = min(d, b.Limits.RunTimeout)
-		}
-	}
-	b.readDuration(s.at+"/timeout", s.node.field("timeout"), b.Limits.RunTimeout, &s.plan.Timeout)
-}
-
-// readDuration reads a duration field into d; without one d stays as it is.
-func (b *builder) readDuration(at string, n *node, most time.Duration, d *time.Duration) {
-	if n == nil || n.kind != nodeString || b.faulty(at) {
-		return
-	}
-	v, err := parseDuration(n.text)
-	switch {
-	case err != nil || v > most:
-		b.add(at, limitError("too long a time", formatDuration(most), ""))
-	case v < time.Millisecond:
-		b.add(at, &automation.Error{Code: automation.CodeInvalid, Message: "too short a time", Allowed: "at least 1ms"})
-	default:
-		*d = v
-	}
-}
-
 // readNeeds resolves the steps' needs into the graph.
 func (b *builder) readNeeds() {
 	index := map[string]int{}

@@ -75,6 +75,10 @@ type PlanStep struct {
 	Retry   Retry        `json:"retry"`
 	// Timeout of an attempt.
 	Timeout time.Duration `json:"timeout_ns"`
+	// ItemTimeout of all attempts of an item and the waits between them, from its
+	// first grant on; StepTimeout of the step, from its opening on. 0: none.
+	ItemTimeout time.Duration `json:"item_timeout_ns,omitempty"`
+	StepTimeout time.Duration `json:"step_timeout_ns,omitempty"`
 }
 
 // PlanForEach is a step's fan-out.

@@ -9,11 +9,13 @@ import (
 // check says whether a fact fits the state; it changes nothing.
 func (m *Machine) check(r *run, f *automation.Fact) error {
 	switch f.Kind {
-	case automation.FactCancelAsked, automation.FactTimerFired:
+	case automation.FactCancelAsked:
 		if r.state.Ended() {
 			return stale("run %s has ended", r.id)
 		}
 		return nil
+	case automation.FactTimerFired:
+		return r.checkTimer(f)
 	case automation.FactPauseAsked, automation.FactResumeAsked:
 		if r.state.Ended() || r.stopping != "" || (r.state == automation.RunPaused) == (f.Kind == automation.FactPauseAsked) {
 			return stale("run %s is %s", r.id, r.state)
@@ -87,6 +89,7 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 		m.acquire(it)
 		m.setItem(it, automation.ItemRunning, f.At)
 		m.timers.push(timer{at: it.due, run: r, item: it})
+		m.limitItem(it, f.At)
 	case automation.FactItemEnded:
 		m.endItem(r.item(f.Step, f.Item), f.Outcome, f.At)
 	case automation.FactCancelAsked:
@@ -98,8 +101,7 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 	case automation.FactResumeAsked:
 		m.resume(r, f.At)
 	case automation.FactTimerFired:
-		m.stop(r, automation.RunFailed, automation.Errorf(automation.CodeTimeout,
-			"the run took longer than its timeout of %s", r.plan.Timeout), f.At)
+		m.timeUp(r, f)
 	case automation.FactRunAccepted:
 	}
 	m.settle(r, f.At)
@@ -120,6 +122,9 @@ func (m *Machine) granted(it *item, f *automation.Fact) {
 	it.attempt, it.host, it.epoch = f.Attempt, f.Host, f.HostEpoch
 	it.granted, it.started, it.intent, it.cancel = f.At, time.Time{}, false, false
 	m.acquire(it)
+	if f.Attempt == 1 {
+		m.limitItem(it, f.At)
+	}
 	r.open++
 	m.open++
 	m.setItem(it, automation.ItemLeased, f.At)
@@ -144,6 +149,10 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 		m.lost(it, o, f.At)
 		return
 	}
+	if it.late != nil {
+		m.endItem(it, it.lateOutcome(o), f.At)
+		return
+	}
 	if o.State == automation.ItemFailed && r.stopping == "" && !it.step.halted && automation.Retryable(o.Error) &&
 		it.attempt-it.lost < it.step.plan.Retry.MaxAttempts {
 		it.outcome = o
@@ -164,6 +173,8 @@ func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	switch {
 	case it.intent && !repeat:
 		m.endItem(it, unknown(it, o), at)
+	case it.late != nil:
+		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: it.late}, at)
 	case it.step.run.stopping != "":
 		m.endItem(it, &automation.Outcome{State: automation.ItemCancelled, Error: it.step.run.err}, at)
 	case it.lost >= m.limits.MaxLost:

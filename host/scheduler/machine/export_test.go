@@ -18,6 +18,7 @@ type Item struct {
 	Epoch   int64
 	Due     time.Time
 	Outcome string
+	Late    string
 }
 
 // Snapshot returns the state of every open run, by run, step and item. Ready and
@@ -28,7 +29,11 @@ func (m *Machine) Snapshot() map[string]Item {
 		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping)}
 		for i := range r.steps {
 			s := &r.steps[i]
-			snap[fmt.Sprintf("%s/%d", id, i)] = Item{State: s.state, Attempt: s.left, Lost: s.blocks}
+			step := Item{State: s.state, Attempt: s.left, Lost: s.blocks}
+			if s.late != nil {
+				step.Late = s.late.Message
+			}
+			snap[fmt.Sprintf("%s/%d", id, i)] = step
 			for j := range s.items {
 				it := &s.items[j]
 				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost, Intent: it.intent, Host: it.host, Epoch: it.epoch}
@@ -37,6 +42,9 @@ func (m *Machine) Snapshot() map[string]Item {
 				}
 				if v.State == automation.ItemWaitingRetry {
 					v.Due = it.due
+				}
+				if it.late != nil {
+					v.Late = it.late.Message
 				}
 				if it.outcome != nil {
 					v.Outcome = string(it.outcome.State)
@@ -83,6 +91,9 @@ func (m *Machine) Fault(idleSlots bool) string {
 				if it.state.Open() && !s.mayRun() {
 					return fmt.Sprintf("%s/%d/%d runs, and what it needs has not ended as it must", id, i, j)
 				}
+				if fault := it.lateFault(); fault != "" {
+					return fmt.Sprintf("%s/%d/%d %s", id, i, j, fault)
+				}
 				if waits := !it.state.Ended() && !it.state.Open(); waits && s.halted || !waits && j >= s.released && r.stopping == "" && !s.halted && s.released > 0 {
 					return fmt.Sprintf("%s/%d/%d is %s; the step has let %d items go (halted: %v)", id, i, j, it.state, s.released, s.halted)
 				}
@@ -116,6 +127,22 @@ func (m *Machine) Fault(idleSlots bool) string {
 	}
 	return ""
 }
+
+// lateFault says what an item does that it must not after its time: "" is good.
+func (it *item) lateFault() string {
+	s := it.step
+	switch open := it.state.Open() && !s.plan.Scheduler; {
+	case it.state.Ended():
+	case (s.late != nil || it.late != nil) && !open:
+		return fmt.Sprintf("is %s after its time", it.state)
+	case (s.late != nil || it.late != nil) && !it.cancel:
+		return "was not told to stop when its time was up"
+	}
+	return ""
+}
+
+// Timers returns how many timers the machine keeps.
+func (m *Machine) Timers() int { return len(m.timers.h) }
 
 // mayRun says by the plan whether the step's items may run: a second writing of
 // the rule, in the plan's own words.

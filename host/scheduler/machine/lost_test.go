@@ -22,7 +22,10 @@ func (p plain) Elements(int, *workflow.Scope) ([]workflow.Element, error) {
 
 func (p plain) ReadsSteps(int) bool { return false }
 
-func (p plain) Input(int, *workflow.Scope, workflow.Element) (json.RawMessage, error) {
+func (p plain) Input(step int, _ *workflow.Scope, _ workflow.Element) (json.RawMessage, error) {
+	if with := p.plan.Steps[step].With; with != nil {
+		return with, nil
+	}
 	return json.RawMessage(`{}`), nil
 }
 

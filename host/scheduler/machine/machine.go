@@ -103,7 +103,8 @@ type step struct {
 	// released items have been let go, in waves; halted: no more will be.
 	released, wave int
 	halted         bool
-	stopAt         int // failed items that halt the step; 0: none do
+	stopAt         int               // failed items that halt the step; 0: none do
+	late           *automation.Error // its time was up; nil while it is not
 }
 
 // item is one item's state.
@@ -124,7 +125,8 @@ type item struct {
 	granted time.Time
 	started time.Time
 	ended   time.Time
-	due     time.Time // end of a wait or a backoff
+	due     time.Time         // end of a wait or a backoff
+	late    *automation.Error // the time that was up while it was out on its host
 	outcome *automation.Outcome
 }
 
@@ -182,7 +184,7 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 	}
 	m.changedRun(r, at)
 	if plan.Timeout > 0 {
-		m.timers.push(timer{at: at.Add(plan.Timeout), run: r})
+		m.timers.push(timer{at: at.Add(plan.Timeout), run: r, deadline: automation.TimerRun})
 	}
 	for i := range r.steps {
 		if r.steps[i].blocks == 0 && r.steps[i].state == automation.ItemBlocked {

@@ -108,6 +108,12 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 			s.Compensates = s.Needs[:1]
 		}
 		s.Scheduler = r.IntN(8) == 0
+		if r.IntN(4) == 0 {
+			s.ItemTimeout = time.Duration(1+r.IntN(20)) * time.Second
+		}
+		if r.IntN(4) == 0 {
+			s.StepTimeout = time.Duration(1+r.IntN(40)) * time.Second
+		}
 		plan.Steps = append(plan.Steps, s)
 	}
 	return plan

@@ -103,6 +103,7 @@ func (m *Machine) fanOut(s *step, elements []workflow.Element, at time.Time) {
 		m.endStep(s, at)
 		return
 	}
+	m.limitStep(s, at)
 	m.nextWave(s, at)
 }
 

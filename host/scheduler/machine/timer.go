@@ -4,23 +4,43 @@ import (
 	"container/heap"
 	"hash/fnv"
 	"math"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
 )
 
-// timer is the end of a wait or a backoff (item set), or of a run's time.
+// timer is the end of an item's wait or backoff, or a deadline: of a run, a step
+// or an item.
 type timer struct {
-	at   time.Time
-	run  *run
-	item *item
+	at       time.Time
+	run      *run
+	step     *step  // of automation.TimerStep
+	item     *item  // of automation.TimerItem, and without a deadline
+	deadline string // "" for a wait or a backoff
 }
 
 // timers is a heap, the earliest first. A timer whose item or run has moved on is
-// passed over when its time comes.
-type timers struct{ h timerHeap }
+// passed over when its time comes, or dropped before that when there are many:
+// a deadline may be far off, and would keep its run in memory until then.
+type timers struct {
+	h    timerHeap
+	kept int // when the heap was last looked through
+}
 
-func (t *timers) push(x timer) { heap.Push(&t.h, x) }
+func (t *timers) push(x timer) {
+	if len(t.h) > 2*t.kept+1024 {
+		t.h = slices.DeleteFunc(t.h, timer.over)
+		heap.Init(&t.h)
+		t.kept = len(t.h)
+	}
+	heap.Push(&t.h, x)
+}
+
+// over reports whether what the timer is for has ended.
+func (t timer) over() bool {
+	return t.run.state.Ended() || t.item != nil && t.item.state.Ended() || t.step != nil && t.step.state.Ended()
+}
 
 // due takes the earliest timer off if its time has come.
 func (t *timers) due(now time.Time) (timer, bool) {
@@ -77,10 +97,8 @@ func (m *Machine) fire(t timer, now time.Time) {
 	}
 	it := t.item
 	switch {
-	case it == nil:
-		if t.run.stopping == "" {
-			m.mustHandle(t.run, automation.Fact{Kind: automation.FactTimerFired, At: now, Reason: "run_timeout"})
-		}
+	case t.deadline != "":
+		m.fireDeadline(t, now)
 	case !it.due.Equal(t.at):
 	case it.state == automation.ItemWaitingRetry:
 		m.toReady(it, now)

@@ -29,6 +29,7 @@ type world struct {
 	out    []automation.Attempt // at work
 	told   map[automation.AttemptKey]bool
 	paused map[automation.RunID]bool
+	clock  deadlines
 	done   []automation.Fact // outcomes of attempts that have ended, to deliver again
 	doneOf []automation.RunID
 	starts map[automation.AttemptKey]bool
@@ -179,6 +180,7 @@ func (w *world) take() {
 		}
 	}
 	w.log = append(w.log, d.Entries...)
+	w.noteTimes(d.Entries)
 	for _, u := range d.Runs {
 		if s, ok := w.ended[u.Run]; ok {
 			w.t.Fatalf("run %s was %s and is %s", u.Run, s, u.State)
@@ -199,6 +201,9 @@ func (w *world) take() {
 		}
 		if w.paused[a.Run] {
 			w.t.Fatalf("%v was granted while its run is paused", a.AttemptKey)
+		}
+		if why := w.clock.over[stepKey{a.Run, a.Step}]; why {
+			w.t.Fatalf("%v was granted after its step's time", a.AttemptKey)
 		}
 		for _, other := range w.out {
 			if other.Run == a.Run && other.Step == a.Step && other.Item == a.Item {
@@ -299,6 +304,8 @@ func (w *world) step() {
 	default:
 		w.now = w.now.Add(time.Duration(w.r.IntN(3000)) * time.Millisecond)
 		w.m.Advance(w.now)
+		w.take()
+		w.checkTimes()
 	}
 	w.take()
 	if fault := w.m.Fault(false); fault != "" {
@@ -356,7 +363,7 @@ func TestWalk(t *testing.T) {
 			now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1, progs: map[automation.RunID]*program{},
 			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
 			kept: map[automation.RunID]map[[2]int]bool{}, starts: map[automation.AttemptKey]bool{}, count: total,
-			paused: map[automation.RunID]bool{},
+			paused: map[automation.RunID]bool{}, clock: newDeadlines(),
 		}
 		w.m = machine.New(w.limits)
 		for range 2000 {
@@ -370,7 +377,7 @@ func TestWalk(t *testing.T) {
 	t.Logf("%d events: %v", events, total)
 	for _, kind := range []string{
 		"accept", "intent", "cancel", "crash", "refused", "lost after intent", "outcome succeeded", "outcome failed",
-		"outcome cancelled", "pause_asked", "resume_asked", "outcome unknown", "run succeeded", "run failed", "run cancelled",
+		"outcome cancelled", "pause_asked", "resume_asked", "outcome unknown", automation.TimerRun, automation.TimerStep, automation.TimerItem, "run succeeded", "run failed", "run cancelled",
 	} {
 		if total[kind] == 0 {
 			t.Errorf("the walk never came to %q", kind)
