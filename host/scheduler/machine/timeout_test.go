@@ -26,7 +26,7 @@ func startTimed(t *testing.T, l machine.Limits, plan *workflow.Plan) *timed {
 	p := listed{plain{plan}}
 	x := &timed{t: t, m: machine.New(l), now: start(), fold: machine.NewFold(p, automation.Run{ID: "r", Tenant: "default"})}
 	x.apply(automation.Entry{Run: "r", Facts: []automation.Fact{{Kind: automation.FactRunAccepted, At: start()}}})
-	if err := x.m.Accept("default", "r", "me", start(), p); err != nil {
+	if err := x.m.Accept("r", accepted(start()), p); err != nil {
 		t.Fatal(err)
 	}
 	x.take()
@@ -238,7 +238,7 @@ func TestTimersDoNotPileUp(t *testing.T) {
 	plan.Timeout = 24 * time.Hour
 	for i := range 5000 {
 		id := automation.RunID(fmt.Sprint("r", i))
-		if err := m.Accept("default", id, "me", start(), plain{plan}); err != nil {
+		if err := m.Accept(id, accepted(start()), plain{plan}); err != nil {
 			t.Fatal(err)
 		}
 		m.Grant(start(), machine.Lease{Host: "h", Epoch: 1}, 1)
