@@ -13,6 +13,7 @@ import (
 func (c *cli) scheduleCommand() *cobra.Command {
 	return group("schedule", "Submit runs at set times",
 		c.scheduleCreateCommand(), c.scheduleListCommand(), c.scheduleShowCommand(), c.scheduleNextCommand(),
+		c.scheduleUpdateCommand(), c.scheduleBackfillCommand(),
 		c.scheduleChangeCommand("pause", "Stop a schedule from firing", (*client.Client).PauseSchedule),
 		c.scheduleChangeCommand("resume", "Let a paused schedule fire again", (*client.Client).ResumeSchedule),
 		c.scheduleDeleteCommand())

@@ -104,3 +104,88 @@ func TestScheduleRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestBackfillRuns: the runs of a backfill read the times that they are for.
+func TestBackfillRuns(t *testing.T) {
+	t.Parallel()
+	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {"at": "${{ run.scheduled_at }}"}}]}`)
+	host.must(t, "schedule", "create", "tick", file, "--cron", "30 2 * * *", "--time-zone", "Europe/Berlin")
+	backfill := func(more ...string) []struct{ Outcome, Run string } {
+		out := host.must(t, append([]string{"schedule", "backfill", "tick", "--from", "2025-03-30", "--to", "2025-04-01", "--output", "json"}, more...)...)
+		return decode[[]struct{ Outcome, Run string }](t, strings.ReplaceAll(out, "run_id", "Run"))
+	}
+	if got := backfill("--dry-run"); len(got) != 2 || got[0].Outcome != "due" {
+		t.Errorf("dry run: got %+v", got)
+	}
+	got := backfill()
+	if len(got) != 2 || got[0].Outcome != "submitted" {
+		t.Fatalf("got %+v", got)
+	}
+	for i, want := range []string{"2025-03-30T01:00:00Z", "2025-03-31T00:30:00Z"} {
+		host.must(t, "run", "wait", got[i].Run)
+		if output := string(host.items(t, got[i].Run)["a/"].Output); !strings.Contains(output, want) {
+			t.Errorf("the output is %s; want %s in it", output, want)
+		}
+	}
+	once := runID(t, host.must(t, "run", "submit", file, "--wait", "--output", "json"))
+	if output := string(host.items(t, once)["a/"].Output); !strings.Contains(output, `"at": ""`) {
+		t.Errorf("without a schedule the output is %s; want an empty time", output)
+	}
+	if got := backfill(); got[0].Outcome != "fired" || got[1].Outcome != "fired" {
+		t.Errorf("again: got %+v", got)
+	}
+	for want, args := range map[string][]string{
+		"--from needs a time":      {"backfill", "tick", "--from", "yesterday"},
+		"in the future":            {"backfill", "tick", "--from", "2025-01-01", "--to", "2999-01-01"},
+		"the span has 20089 times": {"backfill", "tick", "--from", "1970-01-01", "--to", "2025-01-01"},
+	} {
+		if got := host.call(t, append([]string{"schedule"}, args...)...); got.code == exitOK || !strings.Contains(got.err, want) {
+			t.Errorf("%q: exit code %d\n%s\nwant %s", args, got.code, got.err, want)
+		}
+	}
+}
+
+// TestScheduleUpdate: an update changes what it names, from the version that it names.
+func TestScheduleUpdate(t *testing.T) {
+	t.Parallel()
+	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "inputs": {"n": {"type": "integer", "default": 1}}, "steps": [{"id": "a", "uses": "core.noop@1", "with": {}}]}`)
+	host.must(t, "schedule", "create", "tick", file, "--cron", "30 2 * * *", "--time-zone", "Europe/Berlin", "--input", "n=2", "--catch-up", "one")
+	type schedule struct {
+		Name, Cron, Interval, Overlap, Jitter string
+		TimeZone                              string `json:"time_zone"`
+		CatchUp                               string `json:"catch_up"`
+		Inputs                                struct{ N int }
+		Version                               int
+	}
+	update := func(args ...string) schedule {
+		t.Helper()
+		return decode[schedule](t, host.must(t, append([]string{"schedule", "update", "tick", "--output", "json"}, args...)...))
+	}
+	got, want := update("--overlap", "queue"), schedule{Name: "tick", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", CatchUp: "one", Overlap: "queue", Version: 2}
+	want.Inputs.N = 2
+	if got != want {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+	got = update("--interval", "15m", "--input", "n=3", "--if-match", "2", "--jitter", "1m")
+	want.Cron, want.Interval, want.TimeZone, want.Jitter, want.Version, want.Inputs.N = "", "15m", "UTC", "1m", 3, 3
+	if got != want {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+	for want, args := range map[string][]string{
+		"does not have the version": {"tick", "--if-match", "2", "--jitter", "0s"},
+		"either --cron or":          {"tick", "--cron", "0 1 * * *", "--interval", "1h"},
+		"never fires":               {"tick", "--cron", "0 0 31 4 *"},
+		"did you mean Europe/Paris": {"tick", "--cron", "0 1 * * *", "--time-zone", "Europe/Pariss"},
+		"the workflow has no input": {"tick", "--input", "m=1"},
+		"no such":                   {"nothing", "--jitter", "1s"},
+	} {
+		if got := host.call(t, append([]string{"schedule", "update"}, args...)...); got.code == exitOK || !strings.Contains(got.err, want) {
+			t.Errorf("%q: exit code %d\n%s\nwant %s", args, got.code, got.err, want)
+		}
+	}
+	if got := update("--rename", "tock", "--definition", file); got.Name != "tock" || got.Version != 4 {
+		t.Errorf("got %+v; want tock in version 4", got)
+	}
+}

@@ -82,6 +82,7 @@ func addSchedules(a *API) {
 	register(a, operation{
 		id: "next-schedule-times", method: http.MethodGet, path: one + "/next", tag: tag, access: anyToken, summary: "Tell the next times of a schedule",
 	}, a.nextTimes)
+	addBackfill(a)
 }
 
 func (a *API) listSchedules(ctx context.Context, in *Paging) (*listOut[automation.Schedule], error) {

@@ -79,3 +79,37 @@ func TestABadScheduleIsToldAllThatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestBackfillByAPI(t *testing.T) {
+	t.Parallel()
+	f, release := running(t)
+	close(release)
+	if made := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: nightly}); made.status != http.StatusCreated {
+		t.Fatalf("create: got %d %s", made.status, made.body)
+	}
+	ask := func(body, want string, status int) []api.BackfillTime {
+		t.Helper()
+		got := f.do(call{method: "POST", path: "/v1/schedules/nightly/backfill", token: f.admin, body: body})
+		if got.status != status || !strings.Contains(got.body, want) {
+			t.Fatalf("%s: got %d %s, want %d with %s", body, got.status, got.body, status, want)
+		}
+		return into[api.Backfill](t, got.body).Items
+	}
+	const span = `"from":"2025-03-01T00:00:00+01:00","to":"2025-03-03T00:00:00+01:00"`
+	if got := ask(`{`+span+`,"dry_run":true}`, `"outcome":"due"`, http.StatusOK); len(got) != 2 || got[0].Run != "" || got[0].At.Format(time.RFC3339) != "2025-03-01T02:00:00Z" {
+		t.Errorf("dry run: got %+v", got)
+	}
+	first := ask(`{`+span+`}`, `"outcome":"submitted"`, http.StatusOK)
+	again := ask(`{`+span+`}`, `"outcome":"fired"`, http.StatusOK)
+	if len(first) != 2 || len(again) != 2 || first[0].Run == "" || first[0].Run != again[0].Run {
+		t.Errorf("got %+v, then %+v; want the same runs", first, again)
+	}
+	ask(`{"from":"yesterday","to":"2025-03-03"}`, `"pointer":"/from"`, http.StatusUnprocessableEntity)
+	ask(`{"from":"yesterday","to":"2025-03-03"}`, `"pointer":"/to"`, http.StatusUnprocessableEntity)
+	ask(`{"from":"2025-03-03T00:00:00Z"}`, `"pointer":"/to"`, http.StatusUnprocessableEntity)
+	ask(`{`+span+`,"again":true}`, `Idempotency-Key`, http.StatusUnprocessableEntity)
+	ask(`{`+span+`,"max":1}`, `the span has 2 times of the schedule`, http.StatusUnprocessableEntity)
+	ask(`{`+span+`,"max":1001}`, `"/max"`, http.StatusUnprocessableEntity)
+	ask(`{"from":"2026-01-01T00:00:00Z","to":"9999-01-01T00:00:00Z"}`, `the span ends in the future`, http.StatusUnprocessableEntity)
+	ask(`{"from":"2025-03-03T00:00:00Z","to":"2025-03-03T01:00:00Z"}`, `{"items":[]}`, http.StatusOK)
+}

@@ -17,6 +17,7 @@ type Service interface {
 	Assets
 	Credentials
 	Schedules
+	Backfills
 	Tokens
 }
 
@@ -85,6 +86,11 @@ type Schedules interface {
 	Schedule(ctx context.Context, p automation.Principal, ref string) (automation.Schedule, error)
 	Schedules(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Schedule, error)
 	NextTimes(ctx context.Context, p automation.Principal, ref string, count int) ([]time.Time, error)
+}
+
+// Backfills is the use case of times that are over.
+type Backfills interface {
+	Backfill(ctx context.Context, p automation.Principal, ref string, r service.BackfillRequest) ([]service.BackfillTime, error)
 }
 
 // Tokens is the use cases of tokens and the audit log.

@@ -46,6 +46,7 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`, "PUT /v1/schedules/{schedule}": `{"name":"x","definition":"x"}`,
 		"POST /v1/plugins/{plugin}/activate": `{"grants":[]}`, "POST /v1/runs/{run}/cancel": `{}`,
 		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`, "POST /v1/runs/{run}/rerun": `{}`,
+		"POST /v1/schedules/{schedule}/backfill": `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`,
 	}
 	walked := 0
 	for _, r := range routes {

@@ -79,3 +79,9 @@ type Fire struct {
 	By       string    // the principal's name
 	Claimed  time.Time // when, by the claimer's clock
 }
+
+// ScheduleRun is the run of a time of a schedule.
+type ScheduleRun struct {
+	At  time.Time
+	Run RunID
+}

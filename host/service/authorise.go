@@ -37,6 +37,7 @@ const (
 	opScheduleDelete   operation = "schedule.delete"
 	opSchedulePause    operation = "schedule.pause"
 	opScheduleResume   operation = "schedule.resume"
+	opScheduleBackfill operation = "schedule.backfill"
 	opScheduleFire     operation = "schedule.fire" // the host's own: nobody may ask for it
 	opTokenCreate      operation = "token.create"
 	opTokenRead        operation = "token.read"
@@ -82,6 +83,7 @@ func permissions() []permission {
 		{opScheduleDelete, admin},
 		{opSchedulePause, admin},
 		{opScheduleResume, admin},
+		{opScheduleBackfill, admin},
 		{opTokenCreate, admin},
 		{opTokenRead, admin},
 		{opTokenRevoke, admin},

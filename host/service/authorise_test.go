@@ -24,7 +24,7 @@ func access() map[string][]automation.Role {
 		"CreateAsset": admin, "UpdateAsset": admin, "DeleteAsset": admin,
 		"Credential": admin, "Credentials": admin, "CreateCredential": admin, "UpdateCredential": admin, "DeleteCredential": admin,
 		"Schedule": everyone, "Schedules": everyone, "NextTimes": everyone, "CreateSchedule": admin, "UpdateSchedule": admin, "DeleteSchedule": admin,
-		"PauseSchedule": admin, "ResumeSchedule": admin,
+		"PauseSchedule": admin, "ResumeSchedule": admin, "Backfill": admin,
 		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "VerifyAudit": admin,
 	}
 }

@@ -246,8 +246,9 @@ func (s *Service) finishFire(ctx context.Context, f automation.Fire) error {
 	}
 	run := automation.Run{
 		ID: f.Run, Tenant: f.Tenant, Workflow: f.Workflow, PlanHash: f.PlanHash, State: automation.RunQueued, By: f.By,
+		Begin: &automation.Begin{Scheduled: f.At},
 	}
-	act := s.act(p, opRunSubmit, string(run.ID), f.At.UTC().Format(time.RFC3339Nano))
+	act := s.act(p, opRunSubmit, string(run.ID), timeKey(f.At))
 	run.Created = act.At
 	act.Request = digestOf([]byte(f.PlanHash))
 	act.Detail = detail(map[string]any{"workflow": run.Workflow, "plan_hash": run.PlanHash, "schedule": f.Schedule, "at": f.At})
@@ -255,11 +256,19 @@ func (s *Service) finishFire(ctx context.Context, f automation.Fire) error {
 	if code := automation.CodeOf(err); err != nil && (code == automation.CodeUnavailable || code == automation.CodeInternal) {
 		return err
 	}
+	if errors.Is(err, store.ErrKeyReused) { // a backfill has given the time its run, by another plan
+		if done, listErr := s.store.ScheduleRuns(ctx, f.Tenant, f.Schedule, f.At, f.At.Add(time.Microsecond), 1); listErr == nil && len(done) == 1 {
+			return s.store.FinishFire(ctx, f, done[0].Run, nil)
+		}
+	}
 	if err != nil {
 		return s.store.FinishFire(ctx, f, "", automation.AsError(err))
 	}
 	return s.store.FinishFire(ctx, f, cmp.Or(run.ID, f.Run), nil)
 }
+
+// timeKey is the idempotency key of the run of a schedule's time.
+func timeKey(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 
 func ignore(err error, codes ...automation.Code) error {
 	for _, code := range codes {

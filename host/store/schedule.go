@@ -40,9 +40,15 @@ type Fires interface {
 	// ClaimedFires returns the times that are claimed and not finished, the oldest
 	// claim first, at most limit.
 	ClaimedFires(ctx context.Context, limit int) ([]automation.Fire, error)
-	// FinishFire records what a claimed time led to (a run, or an error) and ends
-	// the claim. A claim that is not there any more is passed over.
+	// FinishFire records what a claimed time led to (a run, which becomes the time's
+	// too, or an error) and ends the claim. A claim that is not there any more is passed over.
 	FinishFire(ctx context.Context, f automation.Fire, run automation.RunID, problem *automation.Error) error
+	// PutScheduleRuns records the runs of times of a schedule, in one commit; a time
+	// that has one gets the new one. not_found when the tenant has no such schedule.
+	PutScheduleRuns(ctx context.Context, tenant automation.TenantID, id automation.ScheduleID, runs []automation.ScheduleRun) error
+	// ScheduleRuns returns the times of a schedule that got a run, from one time to
+	// before another, the earliest first, at most limit.
+	ScheduleRuns(ctx context.Context, tenant automation.TenantID, id automation.ScheduleID, from, to time.Time, limit int) ([]automation.ScheduleRun, error)
 }
 
 // Claim moves a schedule from one time to the next.

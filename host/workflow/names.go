@@ -68,7 +68,7 @@ func (n naming) env(own *stepType) (*expr.Env, error) {
 	names := map[string]*schema.Type{
 		"inputs": n.inputs,
 		"steps":  object(steps),
-		"run":    object(map[string]*schema.Type{"id": kind(schema.KindString), "workflow": kind(schema.KindString), "by": kind(schema.KindString)}),
+		"run":    object(map[string]*schema.Type{"id": kind(schema.KindString), "workflow": kind(schema.KindString), "by": kind(schema.KindString), "scheduled_at": kind(schema.KindString)}),
 	}
 	if own != nil && own.assets {
 		names["asset"] = expr.AssetType()

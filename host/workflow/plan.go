@@ -154,6 +154,8 @@ type RunInfo struct {
 	Workflow string
 	By       string
 	Created  time.Time
+	// Scheduled is the time of the schedule that it runs for; zero: none.
+	Scheduled time.Time
 }
 
 // StepResult is what expressions can read of a step that has ended.

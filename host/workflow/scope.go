@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"time"
+
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/schema"
 	"opsconductor.dev/host/workflow/expr"
@@ -66,15 +68,25 @@ func (v *vars) Name(name string) (expr.Value, bool) {
 }
 
 func runValue(r *RunInfo) expr.Value {
-	return expr.Record([]string{"by", "id", "workflow"}, func(name string) (expr.Value, bool) {
+	return expr.Record([]string{"by", "id", "scheduled_at", "workflow"}, func(name string) (expr.Value, bool) {
 		switch name {
 		case "by":
 			return expr.Text(r.By), true
 		case "id":
 			return expr.Text(string(r.ID)), true
+		case "scheduled_at":
+			return expr.Text(r.scheduled()), true
 		}
 		return expr.Text(r.Workflow), true
 	})
+}
+
+// scheduled is the time of the schedule in UTC; "" without one.
+func (r *RunInfo) scheduled() string {
+	if r.Scheduled.IsZero() {
+		return ""
+	}
+	return r.Scheduled.UTC().Format(time.RFC3339Nano)
 }
 
 // decode returns stored JSON as a value; what is not JSON is null.

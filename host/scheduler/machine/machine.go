@@ -161,6 +161,15 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 // Has reports whether the machine holds the run.
 func (m *Machine) Has(id automation.RunID) bool { return m.runs[id] != nil }
 
+// runInfo is what a run's expressions can read of the run itself.
+func runInfo(id automation.RunID, f *automation.Fact, plan *workflow.Plan) workflow.RunInfo {
+	out := workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: f.By, Created: f.At}
+	if f.Begin != nil {
+		out.Scheduled = f.Begin.Scheduled
+	}
+	return out
+}
+
 // Accept adds a run: the fold of its first fact, run_accepted. What the machine
 // derives at once (a step skipped, say) is recorded for Take.
 func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) error {
@@ -171,7 +180,7 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 	r := &run{
 		id: id, tenant: f.Tenant, program: p, plan: plan, accepted: at, state: automation.RunQueued,
 		steps: make([]step, len(plan.Steps)), left: len(plan.Steps),
-		scope: workflow.NewScope(workflow.RunInfo{ID: id, Workflow: plan.Workflow, By: f.By, Created: at}, len(plan.Steps)),
+		scope: workflow.NewScope(runInfo(id, f, plan), len(plan.Steps)),
 	}
 	m.runs[id] = r
 	r.keep(f.Begin)

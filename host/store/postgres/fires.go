@@ -93,11 +93,19 @@ func (db *DB) FinishFire(ctx context.Context, f automation.Fire, run automation.
 		if problem != nil {
 			err = recordFailure(ctx, tx, f, problem)
 		} else {
-			_, err = tx.Exec(ctx, passSchedule, string(run), string(f.Schedule), string(f.Tenant))
+			err = recordRun(ctx, tx, f, run)
 		}
 		if err != nil {
 			return err
 		}
 		return tx.Commit(ctx)
 	})
+}
+
+func recordRun(ctx context.Context, tx pgx.Tx, f automation.Fire, run automation.RunID) error {
+	if _, err := tx.Exec(ctx, passSchedule, string(run), string(f.Schedule), string(f.Tenant)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, putScheduleRun, moment(f.At), string(run), string(f.Schedule), string(f.Tenant))
+	return err
 }

@@ -87,6 +87,9 @@ func (db *DB) FinishFire(ctx context.Context, f automation.Fire, run automation.
 		if problem != nil {
 			return w.failSchedule(ctx, f.Tenant, f.Schedule, problem)
 		}
-		return w.exec(ctx, passSchedule, string(run), string(f.Schedule), string(f.Tenant))
+		if err := w.exec(ctx, passSchedule, string(run), string(f.Schedule), string(f.Tenant)); err != nil {
+			return err
+		}
+		return w.exec(ctx, putScheduleRun, micros(f.At), string(run), string(f.Schedule), string(f.Tenant))
 	})
 }

@@ -220,3 +220,44 @@ func oneClaimWins(t *testing.T, b Backend) {
 	f.must(err)
 	equal(t, "audit entries", n, int64(6))
 }
+
+// timesOf: which times got a run.
+func timesOf(t *testing.T, b Backend) {
+	f := setup(t, b)
+	ctx := t.Context()
+	s, neighbour := f.schedule(newSchedule("x")), f.schedule(newSchedule("y"))
+	first := s.Next
+	day := func(n int) time.Time { return first.Add(time.Duration(n) * 24 * time.Hour) }
+	all := func(id automation.ScheduleID, from, to time.Time, limit int) []automation.ScheduleRun {
+		t.Helper()
+		got, err := f.st.ScheduleRuns(ctx, tenant, id, from, to, limit)
+		f.must(err)
+		return got
+	}
+	c := f.claim(s)
+	f.must(f.st.ClaimFire(ctx, c, act("schedule.fire")))
+	f.must(f.st.FinishFire(ctx, *c.Fire, c.Fire.Run, nil))
+	f.must(f.st.PutScheduleRuns(ctx, tenant, s.ID, []automation.ScheduleRun{{At: day(-1), Run: "a"}, {At: day(-2), Run: "b"}}))
+	equal(t, "the runs of times", all(s.ID, day(-9), day(9), 10), []automation.ScheduleRun{{At: day(-2), Run: "b"}, {At: day(-1), Run: "a"}, {At: first, Run: c.Fire.Run}})
+	equal(t, "from is in, to is not", all(s.ID, day(-2), day(-1), 10), []automation.ScheduleRun{{At: day(-2), Run: "b"}})
+	equal(t, "the first two", len(all(s.ID, day(-9), day(9), 2)), 2)
+	equal(t, "another schedule's", len(all(neighbour.ID, day(-9), day(9), 10)), 0)
+	f.must(f.st.PutScheduleRuns(ctx, tenant, s.ID, []automation.ScheduleRun{{At: day(-2), Run: "c"}}))
+	equal(t, "a time's newer run", all(s.ID, day(-2), day(-1), 10), []automation.ScheduleRun{{At: day(-2), Run: "c"}})
+	err := f.st.PutScheduleRuns(ctx, other, s.ID, []automation.ScheduleRun{{At: day(1), Run: "d"}})
+	wantCode(t, "another tenant's schedule", err, automation.CodeNotFound)
+	list, err := f.st.ScheduleRuns(ctx, other, s.ID, day(-9), day(9), 10)
+	f.must(err)
+	equal(t, "what another tenant reads", len(list), 0)
+	_, err = f.st.ScheduleRuns(ctx, tenant, s.ID, day(-9), day(9), 0)
+	wantCode(t, "ScheduleRuns", err, automation.CodeInvalid)
+	problem := &automation.Error{Code: automation.CodeMissing, Message: "x"}
+	s, err = f.st.Schedule(ctx, tenant, s.ID)
+	f.must(err)
+	c = f.claim(s)
+	f.must(f.st.ClaimFire(ctx, c, act("schedule.fire")))
+	f.must(f.st.FinishFire(ctx, *c.Fire, "", problem))
+	equal(t, "a time without a run", len(all(s.ID, c.At, day(9), 10)), 0)
+	f.must(f.st.DeleteSchedule(ctx, tenant, s.ID, act("schedule.delete")))
+	equal(t, "of a deleted schedule", len(all(s.ID, day(-9), day(9), 10)), 0)
+}

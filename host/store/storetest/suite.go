@@ -56,6 +56,7 @@ func Run(t *testing.T, b Backend) {
 		{"tokens", tokens},
 		{"schedules", schedules},
 		{"fires", fires},
+		{"times of schedules", timesOf},
 		{"one of many claims wins", oneClaimWins},
 		{"keys", keys},
 		{"one of many updates wins", oneUpdateWins},
