@@ -103,13 +103,17 @@ func mayRerun(before automation.Run, scope RerunScope) error {
 	return nil
 }
 
-// begin gathers what a rerun takes over.
+// begin gathers what a rerun takes over: outcomes, and the time of the schedule
+// that the run was for.
 func (s *Service) begin(ctx context.Context, before automation.Run, scope RerunScope) (*automation.Begin, error) {
-	if scope == RerunAll {
-		return nil, nil
-	}
 	b := &automation.Begin{}
-	if err := s.look(ctx, before, func(v *view) { b.Kept = v.fold.Kept(scope == RerunSteps) }); err != nil {
+	err := s.look(ctx, before, func(v *view) {
+		b.Scheduled = v.fold.Scheduled()
+		if scope != RerunAll {
+			b.Kept = v.fold.Kept(scope == RerunSteps)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	size := 0
@@ -122,7 +126,7 @@ func (s *Service) begin(ctx context.Context, before automation.Run, scope RerunS
 			Suggestion: "ask for the scope " + string(RerunAll),
 		}
 	}
-	if len(b.Kept) == 0 {
+	if len(b.Kept) == 0 && b.Scheduled.IsZero() {
 		return nil, nil
 	}
 	return b, nil

@@ -74,6 +74,14 @@ func backfillClocks(f *scheduled) {
 			f.Errorf("run %d by %s is for %s; want %s, in the order of the times", i, runs[i].By, got, want)
 		}
 	}
+	f.end(runs[1].ID)
+	rerun, _, err := f.a.Rerun(f.Context(), admin(), runs[1].ID, service.RerunRequest{Scope: service.RerunAll})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if got := f.scheduledAt(rerun.ID); got != "2026-03-29T01:00:00Z" {
+		f.Errorf("a rerun is for %s; want the time of the run before", got)
+	}
 	if s := f.now(); s.LastRun != "" {
 		f.Errorf("got last run %s; want none: the schedule itself has not fired", s.LastRun)
 	}

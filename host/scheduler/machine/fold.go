@@ -42,6 +42,8 @@ type Fold struct {
 	program Program
 	changes []Change
 	seq     int64
+	// scheduled is the time of the schedule that the run is for; zero: none.
+	scheduled time.Time
 }
 
 // NewFold returns the fold of a run before its first entry.
@@ -61,6 +63,7 @@ func (f *Fold) Apply(e automation.Entry) ([]Change, error) {
 				return nil, err
 			}
 			f.r = f.m.runs[f.id]
+			f.scheduled = runInfo(f.id, fact, f.r.plan).Scheduled
 			continue
 		}
 		if f.r == nil {
@@ -178,3 +181,6 @@ func (f *Fold) Items(stepIndex, from, limit int) []ItemView {
 	}
 	return views
 }
+
+// Scheduled returns the time of the schedule that the run is for; zero: none.
+func (f *Fold) Scheduled() time.Time { return f.scheduled }
