@@ -50,7 +50,9 @@ func (b *builder) assemble() *Plan {
 }
 
 // dynamic reports whether any step has an expression.
-func (b *builder) dynamic() bool { return slices.ContainsFunc(b.steps, (*step).dynamic) }
+func (b *builder) dynamic() bool {
+	return slices.ContainsFunc(b.steps, func(s *step) bool { return s.dynamic() || s.plan.Retry.If != "" })
+}
 
 func (s *step) dynamic() bool {
 	return s.plan.If != "" || s.forEach.expression != "" || len(s.plan.Dynamic) > 0

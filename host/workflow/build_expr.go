@@ -139,6 +139,9 @@ func (b *builder) checkStep(s *step, envs *envs) error {
 		}
 		b.checkCondition(s, env)
 	}
+	if err := b.checkRetry(s); err != nil {
+		return err
+	}
 	with := s.node.field("with")
 	if with == nil {
 		with = &node{kind: nodeObject, at: s.node.at}
@@ -162,14 +165,21 @@ func (b *builder) checkStep(s *step, envs *envs) error {
 
 func (b *builder) checkCondition(s *step, env *expr.Env) {
 	at := s.at + "/if"
-	src := s.plan.If
-	if trimmed := strings.TrimSpace(src); strings.HasPrefix(trimmed, "${{") && strings.HasSuffix(trimmed, "}}") {
-		b.add(at, &automation.Error{
-			Code: automation.CodeExpression, Message: "if holds an expression as it is", Suggestion: "write it without ${{ }}",
-		})
-		return
+	if b.bare(at, "if", s.plan.If) {
+		b.compile(s, env, at, s.plan.If, kind(schema.KindBoolean))
 	}
-	b.compile(s, env, at, src, kind(schema.KindBoolean))
+}
+
+// bare reports whether an expression stands without ${{ }} around it, and an error
+// if not.
+func (b *builder) bare(at, field, src string) bool {
+	if trimmed := strings.TrimSpace(src); !strings.HasPrefix(trimmed, "${{") || !strings.HasSuffix(trimmed, "}}") {
+		return true
+	}
+	b.add(at, &automation.Error{
+		Code: automation.CodeExpression, Message: field + " holds an expression as it is", Suggestion: "write it without ${{ }}",
+	})
+	return false
 }
 
 // checkWith validates a step's inputs by the action's schema, but for what is not

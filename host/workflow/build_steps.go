@@ -214,6 +214,7 @@ func (b *builder) readRetry(s *step) {
 		}
 		s.plan.Retry.MaxAttempts = int(most)
 	}
+	s.plan.Retry.If = n.str("if")
 	back := n.field("backoff")
 	r := &s.plan.Retry
 	if r.MaxAttempts > 1 {

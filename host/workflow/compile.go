@@ -99,6 +99,9 @@ func (c *compiler) step(i int) error {
 		c.setTargets()
 	}
 	s.elem = own.elem
+	if err := c.retry(i); err != nil {
+		return err
+	}
 	if len(ps.Dynamic) == 0 {
 		return nil
 	}

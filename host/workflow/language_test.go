@@ -26,8 +26,8 @@ const full = `{
 		{"id": "z", "uses": "core.noop"},
 		{"id": "a", "name": "n", "uses": "linux.disk@1", "with": {"path": "/"}, "needs": ["z"], "needs_policy": "any", "if": "true",
 			"on_failure": "continue", "for_each": {"in": "targets", "max_parallel": 2, "batches": [1, "10%", "100%"]},
-			"retry": {"max_attempts": 2, "backoff": {"initial": "1s", "factor": 2, "max": "1m", "jitter": "full"}},
-			"timeout": "1m", "effect": "pure"}
+			"retry": {"max_attempts": 2, "if": "attempt < 2", "backoff": {"initial": "1s", "factor": 2, "max": "1m", "jitter": "full"}},
+			"timeout": "1m", "item_timeout": "2m", "step_timeout": "3m", "effect": "pure"}
 	]
 }`
 
@@ -188,8 +188,10 @@ steps:
   if: "true"
   on_failure: continue
   for_each: {in: targets, max_parallel: 2, batches: [1, 10%, 100%]}
-  retry: {max_attempts: 2, backoff: {initial: 1s, factor: 2, max: 1m, jitter: full}}
+  retry: {max_attempts: 2, if: attempt < 2, backoff: {initial: 1s, factor: 2, max: 1m, jitter: full}}
   timeout: 1m
+  item_timeout: 2m
+  step_timeout: 3m
   effect: pure
 `
 	if got, want := build(t, yaml).Hash(), build(t, full).Hash(); got != want {

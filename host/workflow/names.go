@@ -68,14 +68,9 @@ func (n naming) env(own *stepType) (*expr.Env, error) {
 	names := map[string]*schema.Type{
 		"inputs": n.inputs,
 		"steps":  object(steps),
-		"run":    object(map[string]*schema.Type{"id": kind(schema.KindString), "workflow": kind(schema.KindString), "by": kind(schema.KindString), "scheduled_at": kind(schema.KindString)}),
+		"run":    runType(),
 	}
-	if own != nil && own.assets {
-		names["asset"] = expr.AssetType()
-	}
-	if own != nil && own.fanOut && own.elem != nil {
-		names["item"] = own.elem
-	}
+	own.addTo(names)
 	return expr.NewEnv(names, expr.Options{Cost: n.cost, Sizes: func(path []string) (uint64, bool) {
 		if len(path) != 3 || path[0] != "steps" || path[2] != "items" {
 			return 0, false
@@ -83,6 +78,21 @@ func (n naming) env(own *stepType) (*expr.Env, error) {
 		size, ok := sizes[path[1]]
 		return uint64(size), ok
 	}})
+}
+
+func runType() *schema.Type {
+	text := kind(schema.KindString)
+	return object(map[string]*schema.Type{"id": text, "workflow": text, "by": text, "scheduled_at": text})
+}
+
+// addTo adds the names that a step's items have of their own.
+func (s *stepType) addTo(names map[string]*schema.Type) {
+	if s != nil && s.assets {
+		names["asset"] = expr.AssetType()
+	}
+	if s != nil && s.fanOut && s.elem != nil {
+		names["item"] = s.elem
+	}
 }
 
 // hasAsset reports whether a type is that of an asset, or of an item with one.

@@ -132,10 +132,13 @@ const (
 
 // Retry says how often and when an attempt is repeated.
 type Retry struct {
-	MaxAttempts int           `json:"max_attempts"` // 1: no retry
-	Initial     time.Duration `json:"initial_ns,omitempty"`
-	Factor      float64       `json:"factor,omitempty"`
-	Max         time.Duration `json:"max_ns,omitempty"`
+	MaxAttempts int `json:"max_attempts"` // 1: no retry
+	// If is a CEL expression that decides whether an error is tried again; "": the
+	// error's own retryable does.
+	If      string        `json:"if,omitempty"`
+	Initial time.Duration `json:"initial_ns,omitempty"`
+	Factor  float64       `json:"factor,omitempty"`
+	Max     time.Duration `json:"max_ns,omitempty"`
 	// Jitter is "full" (between nothing and the backoff) or "none".
 	Jitter string `json:"jitter,omitempty"`
 }

@@ -23,6 +23,7 @@ type Program struct {
 
 type programStep struct {
 	condition *expr.Program // nil: always
+	retry     *expr.Program // nil: by the error's retryable
 	loop      *expr.Program // for_each over an expression
 	elements  []Element     // of a fan-out that is known
 	with      []segment     // nil when constant
@@ -45,7 +46,7 @@ func Compile(p *Plan) (*Program, error) {
 	}
 	if p.Expressions == nil {
 		for i := range p.Steps {
-			if s := &p.Steps[i]; !s.Constant && len(s.Dynamic) > 0 || s.If != "" || s.ForEach != nil && s.ForEach.Expression != "" {
+			if s := &p.Steps[i]; !s.Constant && len(s.Dynamic) > 0 || s.If != "" || s.Retry.If != "" || s.ForEach != nil && s.ForEach.Expression != "" {
 				return nil, automation.Errorf(automation.CodeInvalid, "step %s of the plan has an expression without its types", s.ID)
 			}
 		}

@@ -153,8 +153,8 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 		m.endItem(it, it.lateOutcome(o), f.At)
 		return
 	}
-	if o.State == automation.ItemFailed && r.stopping == "" && !it.step.halted && automation.Retryable(o.Error) &&
-		it.attempt-it.lost < it.step.plan.Retry.MaxAttempts {
+	again, o := it.again(o)
+	if again {
 		it.outcome = o
 		it.due = f.At.Add(backoff(it))
 		m.setItem(it, automation.ItemWaitingRetry, f.At)
@@ -169,9 +169,8 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 // retries, unless it keeps taking its hosts down.
 func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	it.lost++
-	repeat := it.step.plan.Effect == automation.EffectPure || it.step.plan.Effect == automation.EffectIdempotent
 	switch {
-	case it.intent && !repeat:
+	case it.acted():
 		m.endItem(it, unknown(it, o), at)
 	case it.late != nil:
 		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: it.late}, at)

@@ -22,6 +22,10 @@ func (p plain) Elements(int, *workflow.Scope) ([]workflow.Element, error) {
 
 func (p plain) ReadsSteps(int) bool { return false }
 
+func (p plain) Retry(_ int, _ *workflow.Scope, _ workflow.Element, f workflow.Failure) (bool, error) {
+	return automation.Retryable(f.Error), nil
+}
+
 func (p plain) Input(step int, _ *workflow.Scope, _ workflow.Element) (json.RawMessage, error) {
 	if with := p.plan.Steps[step].With; with != nil {
 		return with, nil

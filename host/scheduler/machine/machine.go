@@ -20,6 +20,9 @@ type Program interface {
 	Elements(step int, s *workflow.Scope) ([]workflow.Element, error)
 	// ReadsSteps reports whether the step's expressions read results of steps.
 	ReadsSteps(step int) bool
+	// Retry says whether a failed attempt of an element is tried again: by the step's
+	// retry.if, else by the error itself.
+	Retry(step int, s *workflow.Scope, e workflow.Element, f workflow.Failure) (bool, error)
 	// Input evaluates the step's `with` for one element.
 	Input(step int, s *workflow.Scope, e workflow.Element) (json.RawMessage, error)
 }

@@ -63,6 +63,19 @@ func (p *program) Elements(step int, _ *workflow.Scope) ([]workflow.Element, err
 
 func (p *program) ReadsSteps(step int) bool { return p.dice(5, "reads", step) == 0 }
 
+func (p *program) Retry(step int, _ *workflow.Scope, e workflow.Element, f workflow.Failure) (bool, error) {
+	if p.dice(2, "own", step) == 0 {
+		return f.Error.CanRetry, nil
+	}
+	switch p.dice(6, "retry", step, e.Index, f.Attempt) {
+	case 0:
+		return false, errExpression
+	case 1, 2:
+		return false, nil
+	}
+	return true, nil
+}
+
 func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.RawMessage, error) {
 	if p.dice(25, "input", step, e.Index) == 0 {
 		return nil, errExpression

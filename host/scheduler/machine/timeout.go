@@ -131,7 +131,6 @@ func (it *item) lateOutcome(o *automation.Outcome) *automation.Outcome {
 		out.State = automation.ItemFailed
 	} else {
 		e.Message += "; not tried again: " + it.late.Message
-		e.CanRetry = false
 	}
 	out.Error = &e
 	return &out

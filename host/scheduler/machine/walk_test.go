@@ -202,6 +202,12 @@ func (w *world) take() {
 		if w.paused[a.Run] {
 			w.t.Fatalf("%v was granted while its run is paused", a.AttemptKey)
 		}
+		if before := a.AttemptKey; a.Effect == automation.EffectOnce {
+			before.Attempt--
+			if w.starts[before] {
+				w.t.Fatalf("%v was granted, and the attempt before had begun to act", a.AttemptKey)
+			}
+		}
 		if why := w.clock.over[stepKey{a.Run, a.Step}]; why {
 			w.t.Fatalf("%v was granted after its step's time", a.AttemptKey)
 		}

@@ -99,6 +99,8 @@ func (e *Env) undeclared(err *automation.Error, message, at string) {
 		err.Message = "expressions have no clock" + at
 	case "asset":
 		err.Suggestion = "asset is there in targets.select, and in steps with for_each: {in: targets}"
+	case "error", "attempt":
+		err.Suggestion = name + " is there in retry.if"
 	case "item":
 		err.Suggestion = "item is there in steps with for_each over a list"
 	default:
