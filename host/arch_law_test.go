@@ -138,6 +138,7 @@ func modules() map[string][]string {
 		"modernc.org/sqlite":                       {"host/store/sqlite"},
 		"github.com/danielgtaylor/huma/v2":         {"host/api"},
 		"github.com/go-chi/chi/v5":                 {"host/api"},
+		"github.com/anishathalye/porcupine":        {"cmd/opsconductor"}, // tests alone
 		"github.com/spf13/cobra":                   {"cmd/opsconductor"},
 		"golang.org/x/term":                        {"cmd/opsconductor"},
 		"github.com/prometheus/client_golang":      {"host/telemetry"},
