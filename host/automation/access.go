@@ -63,16 +63,6 @@ type AuditEntry struct {
 	Hash     []byte          `json:"hash"`
 }
 
-// Host is a host process's row.
-type Host struct {
-	ID        HostID
-	Name      string
-	Epoch     int64 // grows by one whenever the host starts or is reaped
-	Version   string
-	Slots     int
-	Heartbeat time.Time // by the database's clock
-}
-
 // Page asks for part of a list, in the list's own order.
 type Page struct {
 	After string // the last identifier of the page before; "" from the start

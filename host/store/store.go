@@ -71,6 +71,11 @@ type Batch struct {
 	Commands []automation.CommandID
 	// Logs of attempts that ended.
 	Logs []AttemptLogs
+	// Deliveries to other hosts; Number is set by the store, in the slice's order.
+	Deliveries []Delivery
+	// Read is how far the reports of hosts have been read: these are removed, and
+	// all of the host's earlier epochs.
+	Read []Cursor
 }
 
 // Topic is what a waiter waits for. The leader's own commits wake readers of
@@ -81,7 +86,12 @@ type Topic string
 const (
 	TopicInbox   Topic = "inbox"   // runs accepted, commands put: the leader's news
 	TopicEntries Topic = "entries" // entries of any kind added: a run's readers' news
+	TopicReports Topic = "reports" // hosts have reported: the leader's news
+	TopicHosts   Topic = "hosts"   // a host has come, drains or has left, or a leadership is free
 )
+
+// HostTopic is the topic of what is delivered to a host.
+func HostTopic(id automation.HostID) Topic { return Topic("host:" + string(id)) }
 
 // AttemptLogs is what one attempt logged.
 type AttemptLogs struct {
@@ -149,15 +159,18 @@ type Leases interface {
 	Lead(ctx context.Context, shard int, host automation.HostID, epoch int64, ttl time.Duration) (int64, error)
 	// Resign gives the leadership back at once, if host still holds it at epoch.
 	Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error
-	// RegisterHost adds or renews the host's row and raises its epoch by one.
+	// RegisterHost adds or renews the host's row (ID, Name, Version, Slots, Queues),
+	// live, raises its epoch by one, and removes what was delivered to earlier ones.
 	RegisterHost(ctx context.Context, h automation.Host) (automation.Host, error)
 	// Heartbeat renews the host's row; ErrFenced when its epoch is over.
-	Heartbeat(ctx context.Context, id automation.HostID, epoch int64) error
+	Heartbeat(ctx context.Context, id automation.HostID, epoch int64, b automation.Beat) error
 	// Hosts returns all hosts, by identifier.
 	Hosts(ctx context.Context) ([]automation.Host, error)
 	// ReapHost raises the epoch of a host whose row still has the given epoch, so
-	// that nothing it writes counts any more; ErrFenced when it has another.
-	ReapHost(ctx context.Context, id automation.HostID, epoch int64) error
+	// that nothing it writes counts any more, and makes it stopped or lost; what was
+	// delivered to it is removed. Every report of that epoch can be read when it
+	// returns. ErrFenced when the row has another epoch.
+	ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error
 }
 
 // Assets is the stored inventory.
@@ -227,6 +240,7 @@ type Store interface {
 	Log
 	Runs
 	Leases
+	Deliveries
 	Assets
 	Credentials
 	Plugins

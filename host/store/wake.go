@@ -1,6 +1,11 @@
 package store
 
-import "sync"
+import (
+	"slices"
+	"sync"
+
+	"opsconductor.dev/host/automation"
+)
 
 // Hub tells any number of listeners that a topic may have news. The zero value
 // is ready; it is safe for concurrent use.
@@ -29,13 +34,13 @@ func (h *Hub) Listen(topic Topic) (c <-chan struct{}, stop func()) {
 
 // Signal wakes every listener of the topics. It never blocks.
 func (h *Hub) Signal(topics Topics) {
-	if topics == (Topics{}) {
+	if topics.None() {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for ch, topic := range h.listeners {
-		if topic == TopicInbox && !topics.Inbox || topic == TopicEntries && !topics.Entries {
+		if !topics.has(topic) {
 			continue
 		}
 		select {
@@ -46,9 +51,43 @@ func (h *Hub) Signal(topics Topics) {
 }
 
 // Topics says which topics a commit has news for.
-type Topics struct{ Inbox, Entries bool }
+type Topics struct {
+	Inbox, Entries, Reports, Hosts bool
+	// To are the hosts that something was delivered to.
+	To []automation.HostID
+	// All: there may be news for everyone.
+	All bool
+}
 
 // And returns the topics of both.
 func (t Topics) And(o Topics) Topics {
-	return Topics{Inbox: t.Inbox || o.Inbox, Entries: t.Entries || o.Entries}
+	sum := Topics{
+		Inbox: t.Inbox || o.Inbox, Entries: t.Entries || o.Entries, Reports: t.Reports || o.Reports,
+		Hosts: t.Hosts || o.Hosts, All: t.All || o.All, To: t.To,
+	}
+	for _, id := range o.To {
+		if !slices.Contains(sum.To, id) {
+			sum.To = append(slices.Clip(sum.To), id)
+		}
+	}
+	return sum
+}
+
+// None reports whether there is no news.
+func (t Topics) None() bool {
+	return !t.Inbox && !t.Entries && !t.Reports && !t.Hosts && !t.All && len(t.To) == 0
+}
+
+func (t Topics) has(topic Topic) bool {
+	switch topic {
+	case TopicInbox:
+		return t.All || t.Inbox
+	case TopicEntries:
+		return t.All || t.Entries
+	case TopicReports:
+		return t.All || t.Reports
+	case TopicHosts:
+		return t.All || t.Hosts
+	}
+	return t.All || slices.ContainsFunc(t.To, func(id automation.HostID) bool { return topic == HostTopic(id) })
 }

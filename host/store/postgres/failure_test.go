@@ -31,12 +31,12 @@ func TestServerGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 { // connections of the pool first, then new ones
-		err := db.Heartbeat(t.Context(), "h", 1)
+		err := db.Heartbeat(t.Context(), "h", 1, automation.Beat{State: automation.HostLive})
 		if automation.CodeOf(err) != automation.CodeUnavailable {
 			t.Errorf("without a server: got %v; want unavailable", err)
 		}
 	}
-	if err := db.Heartbeat(t.Context(), "h", 1); !automation.Retryable(err) {
+	if err := db.Heartbeat(t.Context(), "h", 1, automation.Beat{State: automation.HostLive}); !automation.Retryable(err) {
 		t.Errorf("a connection that was refused: got %v; want an error that says try again", err)
 	}
 }

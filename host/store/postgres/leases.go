@@ -43,27 +43,42 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 
 // Resign gives the leadership back at once, if host still holds it at epoch.
 func (db *DB) Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error {
-	_, err := db.statement(ctx, resign, shard, string(host), epoch)
-	return err
+	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context) error {
+		_, err := db.pool.Exec(ctx, resign, shard, string(host), epoch)
+		return err
+	})
 }
 
 const (
-	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, heartbeat) VALUES ($1, $2, 1, $3, $4, clock_timestamp())
+	hostColumns = `id, name, epoch, version, slots, queues, state, at_work, heartbeat,
+		(extract(epoch FROM clock_timestamp() - heartbeat) * 1000000)::bigint,
+		EXISTS (SELECT 1 FROM shards s WHERE s.leader = id AND s.leader_until > clock_timestamp())`
+	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES ($1, $2, 1, $3, $4, $5, clock_timestamp())
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = hosts.epoch + 1, version = excluded.version,
-			slots = excluded.slots, heartbeat = excluded.heartbeat
-		RETURNING id, name, epoch, version, slots, heartbeat`
-	heartbeat = `UPDATE hosts SET heartbeat = clock_timestamp() WHERE id = $1 AND epoch = $2`
-	reapHost  = `UPDATE hosts SET epoch = epoch + 1 WHERE id = $1 AND epoch = $2`
-	listHosts = `SELECT id, name, epoch, version, slots, heartbeat FROM hosts ORDER BY id`
+			slots = excluded.slots, queues = excluded.queues, state = 'live', at_work = 0, heartbeat = excluded.heartbeat
+		RETURNING ` + hostColumns
+	heartbeat     = `UPDATE hosts SET heartbeat = clock_timestamp(), state = $3, at_work = $4 WHERE id = $1 AND epoch = $2`
+	reapHost      = `UPDATE hosts SET epoch = epoch + 1, state = $3, at_work = 0 WHERE id = $1 AND epoch = $2`
+	listHosts     = `SELECT ` + hostColumns + ` FROM hosts ORDER BY id`
+	dropDelivered = `DELETE FROM deliveries WHERE host_id = $1 AND epoch < (SELECT epoch FROM hosts WHERE id = $1)`
 )
 
 // RegisterHost adds or renews the host's row and raises its epoch by one.
 func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.Host, error) {
+	queues, err := encoded(store.NotNil(h.Queues))
+	if err != nil {
+		return automation.Host{}, err
+	}
 	var out automation.Host
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context) error {
-		var err error
-		out, err = scanHost(db.pool.QueryRow(ctx, registerHost, string(h.ID), h.Name, h.Version, h.Slots))
-		return err
+	err = db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context) error {
+		p := &pgx.Batch{}
+		p.Queue(registerHost, string(h.ID), h.Name, h.Version, h.Slots, queues).QueryRow(func(row pgx.Row) error {
+			var err error
+			out, err = scanHost(row)
+			return err
+		})
+		p.Queue(dropDelivered, string(h.ID))
+		return db.pool.SendBatch(ctx, p).Close()
 	})
 	if err != nil {
 		return automation.Host{}, err
@@ -72,21 +87,29 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 }
 
 // Heartbeat renews the host's row; ErrFenced when its epoch is over.
-func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64) error {
-	return db.changeHost(ctx, heartbeat, "heartbeat", id, epoch)
+func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64, b automation.Beat) error {
+	topics := store.Topics{Hosts: b.State != automation.HostLive}
+	return db.changeHost(ctx, topics, "heartbeat", heartbeat, string(id), epoch, string(b.State), b.AtWork)
 }
 
 // ReapHost raises the epoch of a host whose row still has the given one.
-func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64) error {
-	return db.changeHost(ctx, reapHost, "reap the host", id, epoch)
+func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error {
+	err := db.changeHost(ctx, store.Topics{Hosts: true}, "reap the host", reapHost, string(id), epoch, string(state))
+	if err != nil {
+		return err
+	}
+	_, err = db.statement(ctx, dropDelivered, string(id))
+	return err
 }
 
-func (db *DB) changeHost(ctx context.Context, query, what string, id automation.HostID, epoch int64) error {
-	n, err := db.statement(ctx, query, string(id), epoch)
-	if err == nil && n == 0 {
-		return store.Fenced(what)
-	}
-	return err
+func (db *DB) changeHost(ctx context.Context, topics store.Topics, what, query string, args ...any) error {
+	return db.write(ctx, topics, func(ctx context.Context) error {
+		tag, err := db.pool.Exec(ctx, query, args...)
+		if err == nil && tag.RowsAffected() == 0 {
+			return store.Fenced(what)
+		}
+		return err
+	})
 }
 
 // Hosts returns all hosts, by identifier.
@@ -96,6 +119,8 @@ func (db *DB) Hosts(ctx context.Context) ([]automation.Host, error) {
 
 func scanHost(row pgx.Row) (automation.Host, error) {
 	var h automation.Host
-	err := row.Scan(&h.ID, &h.Name, &h.Epoch, &h.Version, &h.Slots, stamp{&h.Heartbeat})
+	var age int64
+	err := row.Scan(&h.ID, &h.Name, &h.Epoch, &h.Version, &h.Slots, &h.Queues, &h.State, &h.AtWork, stamp{&h.Heartbeat}, &age, &h.Leads)
+	h.Age = time.Duration(age) * time.Microsecond
 	return h, err
 }

@@ -45,7 +45,7 @@ func (db *DB) Append(ctx context.Context, b store.Batch) error {
 	if err != nil {
 		return automation.AsError(err)
 	}
-	err = db.write(ctx, store.Topics{Entries: true}, func(ctx context.Context) error {
+	err = db.write(ctx, store.BatchTopics(&b), func(ctx context.Context) error {
 		// Without a BEGIN the pipeline is one transaction (PostgreSQL's manual, 55.2.4).
 		return db.pool.SendBatch(ctx, pipeline).Close()
 	})
@@ -80,6 +80,9 @@ func appendPipeline(b store.Batch, last *int64) (*pgx.Batch, error) {
 	}
 	if len(b.Commands) > 0 {
 		p.Queue(deleteCommands, b.Shard, texts(b.Commands))
+	}
+	if err := queuePost(p, b); err != nil {
+		return nil, err
 	}
 	return p, queueLogs(p, b.Logs)
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // channel is what the processes over one database notify and listen on. A
-// payload is the sender's name and the topics: "0190… ie".
+// payload is the sender's name, the topics, and the hosts that something was
+// delivered to: "0190… ie 0191… 0192…".
 const channel = "opsconductor"
 
 const (
@@ -55,29 +56,55 @@ func (n *news) add(topics store.Topics) {
 func (n *news) take() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	payload := n.sender + " "
-	if n.topics.Inbox {
-		payload += "i"
-	}
-	if n.topics.Entries {
-		payload += "e"
-	}
+	topics := n.topics
 	n.topics = store.Topics{}
-	return payload
+	return n.sender + " " + written(topics)
+}
+
+// mostHosts is how many hosts one payload names; for more, everyone is woken
+// (a payload has less than 8000 bytes).
+const mostHosts = 128
+
+// written is the text of topics: a letter each, then the hosts.
+func written(t store.Topics) string {
+	if t.All || len(t.To) > mostHosts {
+		return "a"
+	}
+	var b strings.Builder
+	for _, f := range []struct {
+		set    bool
+		letter byte
+	}{{t.Inbox, 'i'}, {t.Entries, 'e'}, {t.Reports, 'r'}, {t.Hosts, 'h'}} {
+		if f.set {
+			b.WriteByte(f.letter)
+		}
+	}
+	for _, id := range t.To {
+		b.WriteString(" " + string(id))
+	}
+	return b.String()
 }
 
 // heard returns the topics of a payload; none of this process's own.
 func (n *news) heard(payload string) store.Topics {
-	sender, topics, _ := strings.Cut(payload, " ")
+	sender, text, _ := strings.Cut(payload, " ")
 	if sender == n.sender {
 		return store.Topics{}
 	}
-	return store.Topics{Inbox: strings.Contains(topics, "i"), Entries: strings.Contains(topics, "e")}
+	letters, hosts, _ := strings.Cut(text, " ")
+	t := store.Topics{
+		Inbox: strings.Contains(letters, "i"), Entries: strings.Contains(letters, "e"), Reports: strings.Contains(letters, "r"),
+		Hosts: strings.Contains(letters, "h"), All: strings.Contains(letters, "a"),
+	}
+	for id := range strings.FieldsSeq(hosts) {
+		t.To = append(t.To, automation.HostID(id))
+	}
+	return t
 }
 
 // spread wakes this process's waiters and has the notifier tell the others.
 func (db *DB) spread(topics store.Topics) {
-	if topics == (store.Topics{}) {
+	if topics.None() {
 		return
 	}
 	db.hub.Signal(topics)
@@ -106,7 +133,7 @@ func (db *DB) listen(ctx context.Context) {
 		if db.hear(ctx) {
 			wait = reconnectFirst
 		}
-		db.hub.Signal(store.Topics{Inbox: true, Entries: true})
+		db.hub.Signal(store.Topics{All: true})
 		again := time.NewTimer(jitter(wait))
 		select {
 		case <-ctx.Done():
@@ -132,7 +159,7 @@ func (db *DB) hear(ctx context.Context) bool {
 	if _, err := conn.Exec(ctx, listenStatement); err != nil {
 		return false
 	}
-	db.hub.Signal(store.Topics{Inbox: true, Entries: true}) // what came before it listened
+	db.hub.Signal(store.Topics{All: true}) // what came before it listened
 	for {
 		waiting, cancel := context.WithTimeout(ctx, jitter(db.config.Poll))
 		n, err := conn.WaitForNotification(waiting)
@@ -144,7 +171,7 @@ func (db *DB) hear(ctx context.Context) bool {
 		case ctx.Err() != nil || !late || conn.IsClosed():
 			return true
 		default:
-			db.hub.Signal(store.Topics{Inbox: true, Entries: true})
+			db.hub.Signal(store.Topics{All: true})
 		}
 	}
 }

@@ -39,27 +39,40 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 
 // Resign gives the leadership back at once, if host still holds it at epoch.
 func (db *DB) Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
 		return w.exec(ctx, resign, shard, string(host), epoch)
 	})
 }
 
 const (
-	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, heartbeat) VALUES (?, ?, 1, ?, ?, ` + clock + `)
+	hostColumns = `id, name, epoch, version, slots, queues, state, at_work, heartbeat, ` + clock + ` - heartbeat,
+		EXISTS (SELECT 1 FROM shards s WHERE s.leader = id AND s.leader_until > ` + clock + `)`
+	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES (?, ?, 1, ?, ?, ?, ` + clock + `)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = epoch + 1, version = excluded.version,
-			slots = excluded.slots, heartbeat = excluded.heartbeat
-		RETURNING id, name, epoch, version, slots, heartbeat`
-	heartbeat = `UPDATE hosts SET heartbeat = ` + clock + ` WHERE id = ? AND epoch = ?`
-	reapHost  = `UPDATE hosts SET epoch = epoch + 1 WHERE id = ? AND epoch = ?`
-	listHosts = `SELECT id, name, epoch, version, slots, heartbeat FROM hosts ORDER BY id`
+			slots = excluded.slots, queues = excluded.queues, state = 'live', at_work = 0, heartbeat = excluded.heartbeat`
+	selectHost    = `SELECT ` + hostColumns + ` FROM hosts WHERE id = ?`
+	heartbeat     = `UPDATE hosts SET heartbeat = ` + clock + `, state = ?, at_work = ? WHERE id = ? AND epoch = ?`
+	reapHost      = `UPDATE hosts SET epoch = epoch + 1, state = ?, at_work = 0 WHERE id = ? AND epoch = ?`
+	listHosts     = `SELECT ` + hostColumns + ` FROM hosts ORDER BY id`
+	dropDelivered = `DELETE FROM deliveries WHERE host_id = @host AND epoch < (SELECT epoch FROM hosts WHERE id = @host)`
 )
 
 // RegisterHost adds or renews the host's row and raises its epoch by one.
 func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.Host, error) {
+	queues, err := encoded(store.NotNil(h.Queues))
+	if err != nil {
+		return automation.Host{}, err
+	}
 	var out automation.Host
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	err = db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
+		if err := w.exec(ctx, registerHost, string(h.ID), h.Name, h.Version, h.Slots, queues); err != nil {
+			return err
+		}
+		if err := w.exec(ctx, dropDelivered, sql.Named("host", string(h.ID))); err != nil {
+			return err
+		}
 		var err error
-		out, err = scanHost(w.row(ctx, registerHost, string(h.ID), h.Name, h.Version, h.Slots))
+		out, err = scanHost(w.row(ctx, selectHost, string(h.ID)))
 		return err
 	})
 	if err != nil {
@@ -69,23 +82,29 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 }
 
 // Heartbeat renews the host's row; ErrFenced when its epoch is over.
-func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64) error {
-	return db.changeHost(ctx, heartbeat, "heartbeat", id, epoch)
+func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64, b automation.Beat) error {
+	topics := store.Topics{Hosts: b.State != automation.HostLive}
+	return db.write(ctx, topics, func(ctx context.Context, w *writer) error {
+		return w.changeHost(ctx, "heartbeat", heartbeat, string(b.State), b.AtWork, string(id), epoch)
+	})
 }
 
 // ReapHost raises the epoch of a host whose row still has the given one.
-func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64) error {
-	return db.changeHost(ctx, reapHost, "reap the host", id, epoch)
+func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error {
+	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
+		if err := w.changeHost(ctx, "reap the host", reapHost, string(state), string(id), epoch); err != nil {
+			return err
+		}
+		return w.exec(ctx, dropDelivered, sql.Named("host", string(id)))
+	})
 }
 
-func (db *DB) changeHost(ctx context.Context, query, what string, id automation.HostID, epoch int64) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
-		n, err := w.changed(ctx, query, string(id), epoch)
-		if err == nil && n == 0 {
-			return store.Fenced(what)
-		}
-		return err
-	})
+func (w *writer) changeHost(ctx context.Context, what, query string, args ...any) error {
+	n, err := w.changed(ctx, query, args...)
+	if err == nil && n == 0 {
+		return store.Fenced(what)
+	}
+	return err
 }
 
 // Hosts returns all hosts, by identifier.
@@ -95,6 +114,8 @@ func (db *DB) Hosts(ctx context.Context) ([]automation.Host, error) {
 
 func scanHost(row scanner) (automation.Host, error) {
 	var h automation.Host
-	err := row.Scan(&h.ID, &h.Name, &h.Epoch, &h.Version, &h.Slots, stamp{&h.Heartbeat})
+	var age int64
+	err := row.Scan(&h.ID, &h.Name, &h.Epoch, &h.Version, &h.Slots, document{&h.Queues}, &h.State, &h.AtWork, stamp{&h.Heartbeat}, &age, &h.Leads)
+	h.Age = time.Duration(age) * time.Microsecond
 	return h, err
 }

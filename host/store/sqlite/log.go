@@ -40,7 +40,7 @@ func (db *DB) Append(ctx context.Context, b store.Batch) error {
 		return automation.AsError(err)
 	}
 	var last int64
-	err = db.write(ctx, store.Topics{Entries: true}, func(ctx context.Context, w *writer) error {
+	err = db.write(ctx, store.BatchTopics(&b), func(ctx context.Context, w *writer) error {
 		err := w.row(ctx, takeNumbersAsLeader, len(b.Entries), b.Shard, string(b.Host), b.Epoch).Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.Fenced("append to the log")
@@ -89,6 +89,9 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 		if err := w.exec(ctx, deleteCommand, string(id), b.Shard); err != nil {
 			return err
 		}
+	}
+	if err := w.post(ctx, &b); err != nil {
+		return err
 	}
 	return w.insert(ctx, insertLogs, keepFirstLogs, 7, logs)
 }

@@ -148,9 +148,9 @@ func (h *history) host() (string, any, error) {
 		host.Heartbeat = time.Time{}
 		return "register", host, err
 	case 1:
-		return "reap", nil, h.st.ReapHost(h.ctx, id, epoch)
+		return "reap", nil, h.st.ReapHost(h.ctx, id, epoch, automation.HostLost)
 	}
-	return "heartbeat", nil, h.st.Heartbeat(h.ctx, id, epoch)
+	return "heartbeat", nil, h.st.Heartbeat(h.ctx, id, epoch, automation.Beat{State: automation.HostLive})
 }
 
 func (h *history) asset() automation.Asset {

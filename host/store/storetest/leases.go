@@ -79,13 +79,13 @@ func hosts(t *testing.T, b Backend) {
 	if h.Epoch != 2 || h.Name != "c" || h.Version != "v2" || h.Slots != 9 {
 		t.Errorf("a host that comes back: %+v", h)
 	}
-	f.must(f.st.Heartbeat(ctx, "h2", 2))
-	wantErr(t, "a heartbeat of the last epoch", f.st.Heartbeat(ctx, "h2", 1), store.ErrFenced)
-	wantErr(t, "a heartbeat of nobody", f.st.Heartbeat(ctx, "h9", 1), store.ErrFenced)
-	wantErr(t, "reaping at an old epoch", f.st.ReapHost(ctx, "h2", 1), store.ErrFenced)
-	f.must(f.st.ReapHost(ctx, "h2", 2))
-	wantErr(t, "reaping twice", f.st.ReapHost(ctx, "h2", 2), store.ErrFenced)
-	wantErr(t, "a heartbeat of a host that was reaped", f.st.Heartbeat(ctx, "h2", 2), store.ErrFenced)
+	f.must(f.st.Heartbeat(ctx, "h2", 2, automation.Beat{State: automation.HostLive}))
+	wantErr(t, "a heartbeat of the last epoch", f.st.Heartbeat(ctx, "h2", 1, automation.Beat{State: automation.HostLive}), store.ErrFenced)
+	wantErr(t, "a heartbeat of nobody", f.st.Heartbeat(ctx, "h9", 1, automation.Beat{State: automation.HostLive}), store.ErrFenced)
+	wantErr(t, "reaping at an old epoch", f.st.ReapHost(ctx, "h2", 1, automation.HostLost), store.ErrFenced)
+	f.must(f.st.ReapHost(ctx, "h2", 2, automation.HostLost))
+	wantErr(t, "reaping twice", f.st.ReapHost(ctx, "h2", 2, automation.HostLost), store.ErrFenced)
+	wantErr(t, "a heartbeat of a host that was reaped", f.st.Heartbeat(ctx, "h2", 2, automation.Beat{State: automation.HostLive}), store.ErrFenced)
 	all, err := f.st.Hosts(ctx)
 	f.must(err)
 	if len(all) != 2 || all[0].ID != "h1" || all[1].ID != "h2" || all[1].Epoch != 3 || all[1].Name != "c" {
@@ -93,7 +93,7 @@ func hosts(t *testing.T, b Backend) {
 	}
 	beat := all[1].Heartbeat
 	eventually(t, "a later heartbeat", func() bool {
-		f.must(f.st.Heartbeat(ctx, "h2", 3))
+		f.must(f.st.Heartbeat(ctx, "h2", 3, automation.Beat{State: automation.HostLive}))
 		all, err := f.st.Hosts(ctx)
 		f.must(err)
 		return all[1].Heartbeat.After(beat)

@@ -1,0 +1,45 @@
+package automation
+
+import (
+	"slices"
+	"time"
+)
+
+// HostState says what a host's row was last told.
+type HostState string
+
+// The states of hosts.
+const (
+	HostLive     HostState = "live"     // it takes attempts
+	HostDraining HostState = "draining" // it finishes what it has and takes no more
+	HostStopped  HostState = "stopped"  // it left by itself
+	HostLost     HostState = "lost"     // its heartbeat stopped, and it was reaped
+)
+
+// DefaultQueue is the task queue of attempts that name none, and of hosts that do
+// not say what they serve.
+const DefaultQueue = "default"
+
+// Host is one process that executes attempts, as its row has it.
+type Host struct {
+	ID        HostID
+	Name      string
+	Epoch     int64 // grows by one whenever the host starts, leaves or is reaped
+	Version   string
+	Slots     int
+	Queues    []string // the task queues that it serves, sorted
+	State     HostState
+	AtWork    int           // attempts at work, by its last heartbeat
+	Heartbeat time.Time     // by the database's clock
+	Age       time.Duration // of the heartbeat when the row was read, by the database's clock
+	Leads     bool          // it holds the leadership of a shard
+}
+
+// Serves reports whether the host serves a task queue.
+func (h *Host) Serves(queue string) bool { return slices.Contains(h.Queues, queue) }
+
+// Beat is what a heartbeat says.
+type Beat struct {
+	State  HostState // live or draining
+	AtWork int
+}
