@@ -37,6 +37,7 @@ const (
 	CodeHostCallLimit   Code = "host_call_limit" // the sandbox's limit of host calls
 	CodeUnknownOutcome  Code = "unknown_outcome" // what happened on the target cannot be known
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
+	CodeReturned        Code = "returned"        // the host gave the attempt back before it began
 	CodeAssertion       Code = "assertion"       // what core.assert asks for does not hold
 	CodeStepFailed      Code = "step_failed"     // a run that ends because steps failed
 )

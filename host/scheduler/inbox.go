@@ -11,7 +11,7 @@ import (
 type intention struct {
 	attempt automation.Attempt
 	command automation.Digest
-	done    chan error
+	done    chan error // of capacity one; nil: a report of a host
 }
 
 // inbox gathers what attempts report between two turns. It is bounded by the
@@ -63,15 +63,4 @@ func (b *inbox) giveBack(results []worker.Result) {
 	b.results = append(results, b.results...)
 	b.mu.Unlock()
 	b.ring()
-}
-
-// reported returns the attempts whose results wait.
-func (b *inbox) reported() map[automation.AttemptKey]bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	keys := make(map[automation.AttemptKey]bool, len(b.results))
-	for i := range b.results {
-		keys[b.results[i].Attempt.AttemptKey] = true
-	}
-	return keys
 }

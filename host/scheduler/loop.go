@@ -20,6 +20,7 @@ type Store interface {
 	store.Log
 	store.Runs
 	store.Leases
+	store.Deliveries
 }
 
 // Metrics receives what the loop measures. Safe for concurrent use.
@@ -43,11 +44,14 @@ type Config struct {
 	Name    string
 	Version string
 	// Slots is how many attempts this host runs at a time.
-	Slots  int
+	Slots int
+	// Queues are the task queues that this host serves; none is the default queue.
+	Queues []string
 	Limits machine.Limits
 	// Alone: no other host can be alive on this store (SQLite, by its lock).
 	Alone bool
-	// TTL of the leadership and of hosts; 0 is 10 s.
+	// TTL of the leadership and of hosts; 0 is 4 s. A host that was silent for twice
+	// as long is reaped.
 	TTL time.Duration
 	// Drain is how long attempts may finish when the loop stops; 0 is 5 s.
 	Drain   time.Duration
@@ -63,14 +67,17 @@ type Loop struct {
 	ready  atomic.Bool
 	inbox  inbox
 	worker *worker.Worker
-	host   automation.Host
+	me     atomic.Pointer[member] // this host under its latest epoch
 	plans  programs
 }
 
 // New returns a loop; Run starts it.
 func New(cfg Config) *Loop {
 	if cfg.TTL == 0 {
-		cfg.TTL = 10 * time.Second
+		cfg.TTL = 4 * time.Second
+	}
+	if len(cfg.Queues) == 0 {
+		cfg.Queues = []string{automation.DefaultQueue}
 	}
 	if cfg.Drain == 0 {
 		cfg.Drain = 5 * time.Second
@@ -88,43 +95,35 @@ func New(cfg Config) *Loop {
 	return l
 }
 
-// Ready reports whether the loop leads and has replayed its runs; the error says
-// what it waits for.
+// Ready reports whether the loop leads and has replayed its runs, or follows
+// another host that leads; the error says what it waits for.
 func (l *Loop) Ready(context.Context) error {
 	if l.ready.Load() {
 		return nil
 	}
-	return automation.Errorf(automation.CodeUnavailable, "the scheduler does not lead its shard yet")
+	return automation.Errorf(automation.CodeUnavailable, "the scheduler neither leads its shard nor follows its leader yet")
 }
 
-// Run registers the host, leads whenever it can, and schedules until ctx is
-// done; then it lets the attempts at work finish for the drain time, commits
-// their outcomes and gives the leadership back.
+// Run registers the host, leads whenever it can and follows otherwise, until ctx is
+// done; then it gives the leadership up, lets the attempts at work finish for the
+// drain time, reports their outcomes and leaves. When the host's epoch is over (it
+// was silent for too long) it stops its attempts and begins again under a new one.
 func (l *Loop) Run(ctx context.Context) error {
-	host, err := l.cfg.Store.RegisterHost(ctx, automation.Host{
-		ID: l.cfg.Host, Name: l.cfg.Name, Version: l.cfg.Version, Slots: l.cfg.Slots,
-	})
-	if ctx.Err() != nil {
-		return nil // stopped before it had begun
-	}
-	if err != nil {
-		return fmt.Errorf("register the host: %w", err)
-	}
-	l.host = host
+	defer func() { // whatever has gone wrong: nothing is at work when it returns
+		none, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		cancel()
+		l.worker.Drain(none)
+	}()
 	for ctx.Err() == nil {
-		epoch, err := l.cfg.Store.Lead(ctx, l.cfg.Shard, l.host.ID, 0, l.cfg.TTL)
-		if err == nil {
-			err = l.lead(ctx, epoch)
+		err := l.live(ctx)
+		if ctx.Err() != nil {
+			if errors.Is(err, store.ErrFenced) || errors.Is(err, errDoubt) {
+				return nil // whoever leads knows what has become of its attempts
+			}
+			return err
 		}
-		l.ready.Store(false)
-		switch {
-		case ctx.Err() != nil:
-		case errors.Is(err, store.ErrFenced):
-			l.cfg.Log.Info("another host leads the shard", slog.Int("shard", l.cfg.Shard))
-		case err != nil:
-			l.cfg.Log.Error("scheduling stopped; trying again", slog.Any("error", err))
-		}
-		l.pause(ctx, time.Second)
+		l.cfg.Log.Error("this host's lease is over; it begins again", slog.Any("error", err))
+		l.pause(ctx, jitter(time.Second))
 	}
 	return nil
 }
@@ -139,36 +138,56 @@ func (l *Loop) pause(ctx context.Context, d time.Duration) {
 }
 
 // lead schedules under one epoch until the lease is over, a fault, or the stop.
-func (l *Loop) lead(ctx context.Context, epoch int64) error {
+func (l *Loop) lead(ctx context.Context, m *member, epoch int64) error {
+	m.leading.Store(true)
+	defer m.leading.Store(false)
 	leading, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	var keeper sync.WaitGroup
-	keeper.Go(func() { l.keep(leading, epoch, lost) })
+	keeper.Go(func() { l.keep(leading, m, epoch, lost) })
 	defer keeper.Wait()
 	defer lost(nil)
 
-	t := &turn{loop: l, epoch: epoch}
-	if err := t.recover(leading); err != nil {
-		return fmt.Errorf("replay the open runs: %w", err)
+	m.unsend()
+	t := &turn{loop: l, me: m, epoch: epoch}
+	err := t.recover(leading)
+	if err != nil {
+		err = fmt.Errorf("replay the open runs: %w", err)
+	} else {
+		l.ready.Store(true)
+		err = t.turns(leading)
 	}
-	l.ready.Store(true)
-	err := t.turns(leading)
-	if ctx.Err() != nil {
-		return l.finish(context.WithoutCancel(ctx), t)
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), store.ErrFenced) {
+		return l.handOver(context.WithoutCancel(ctx), t)
 	}
 	if cause := context.Cause(leading); cause != nil && leading.Err() != nil {
 		err = cause
 	}
-	if errors.Is(err, store.ErrFenced) {
-		for key := range l.worker.Running() {
-			l.worker.Cancel(key, err)
-		}
+	if t.doubt {
+		return errors.Join(errDoubt, err)
 	}
 	return err
 }
 
-// keep renews the leadership and the host's row, three times a TTL.
-func (l *Loop) keep(ctx context.Context, epoch int64, lost context.CancelCauseFunc) {
+// handOver ends the lead because this host stops: where another host can lead it
+// does so at once, and this one drains as a follower; else it drains leading.
+func (l *Loop) handOver(ctx context.Context, t *turn) error {
+	if !t.fresh && !t.others() {
+		if err := l.finish(ctx, t); err != nil {
+			return err
+		}
+	}
+	if t.doubt {
+		return errDoubt
+	}
+	if err := l.cfg.Store.Resign(ctx, l.cfg.Shard, t.me.host.ID, t.epoch); err != nil && !errors.Is(err, store.ErrFenced) {
+		return fmt.Errorf("give the leadership back: %w", err)
+	}
+	return nil
+}
+
+// keep renews the leadership, three times a TTL.
+func (l *Loop) keep(ctx context.Context, m *member, epoch int64, lost context.CancelCauseFunc) {
 	tick := time.NewTicker(l.cfg.TTL / 3)
 	defer tick.Stop()
 	for {
@@ -177,10 +196,7 @@ func (l *Loop) keep(ctx context.Context, epoch int64, lost context.CancelCauseFu
 			return
 		case <-tick.C:
 		}
-		_, err := l.cfg.Store.Lead(ctx, l.cfg.Shard, l.host.ID, epoch, l.cfg.TTL)
-		if err == nil {
-			err = l.cfg.Store.Heartbeat(ctx, l.host.ID, l.host.Epoch)
-		}
+		_, err := l.cfg.Store.Lead(ctx, l.cfg.Shard, m.host.ID, epoch, l.cfg.TTL)
 		if errors.Is(err, store.ErrFenced) {
 			lost(fmt.Errorf("renew the leadership: %w", err))
 			return
@@ -211,19 +227,29 @@ func (l *Loop) finish(ctx context.Context, t *turn) error {
 			return fmt.Errorf("commit the last outcomes: %w", err)
 		}
 	}
-	if err := l.cfg.Store.Resign(ctx, l.cfg.Shard, l.host.ID, t.epoch); err != nil && !errors.Is(err, store.ErrFenced) {
-		return fmt.Errorf("give the leadership back: %w", err)
-	}
 	return nil
 }
 
-// intend asks the loop to commit an attempt's intent and waits for the commit.
+// intend asks the leader to commit an attempt's intent and waits for the commit.
 func (l *Loop) intend(ctx context.Context, a automation.Attempt, command automation.Digest) error {
+	if m := l.me.Load(); a.HostEpoch != m.host.Epoch || !m.sure() {
+		return &automation.Error{
+			Code: automation.CodeUnavailable, Message: "this host is not sure of its lease, and sends nothing",
+			Phase: automation.PhaseBefore, CanRetry: true,
+		}
+	}
 	in := intention{attempt: a, command: command, done: make(chan error, 1)}
 	l.inbox.intent(in)
+	late := time.NewTimer(intentWait)
+	defer late.Stop()
 	select {
 	case err := <-in.done:
 		return err
+	case <-late.C:
+		return &automation.Error{
+			Code: automation.CodeUnavailable, Message: fmt.Sprintf("no leader committed the intent within %s; nothing was sent", intentWait),
+			Phase: automation.PhaseBefore, CanRetry: true,
+		}
 	case <-ctx.Done():
 		// The commit may still come; nothing is sent, and the attempt says so in its outcome.
 		return context.Cause(ctx)

@@ -22,18 +22,28 @@ const poll = 2 * time.Second
 // turn is the loop's state under one epoch of leadership.
 type turn struct {
 	loop     *Loop
+	me       *member
 	epoch    int64
+	peers    peers
 	m        *machine.Machine
 	seq      int64 // the last number of an accepted run that the machine has
 	draining bool
 	look     bool // the store may have accepted runs or commands
+	fresh    bool // the machine was just made anew
+	// doubt: whether the last commit was made is not known.
+	doubt bool
 }
 
 // turns makes a turn whenever something has come in, until ctx is done.
 func (t *turn) turns(ctx context.Context) error {
-	wake, stop := t.loop.cfg.Store.Wake(store.TopicInbox)
+	l := t.loop
+	wake, stop := l.cfg.Store.Wake(store.TopicInbox)
 	defer stop()
-	net := time.NewTicker(poll)
+	reports, stopReports := l.cfg.Store.Wake(store.TopicReports)
+	defer stopReports()
+	hosts, stopHosts := l.cfg.Store.Wake(store.TopicHosts)
+	defer stopHosts()
+	net := time.NewTicker(min(poll, l.cfg.TTL/4))
 	defer net.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -42,26 +52,37 @@ func (t *turn) turns(ctx context.Context) error {
 		if err := t.once(ctx); err != nil {
 			return err
 		}
-		if t.look { // a full read: there may be more
+		if t.look || t.peers.reports { // a full read: there may be more
 			continue
 		}
 		t.arm(timer)
 		select {
 		case <-ctx.Done():
-		case <-t.loop.inbox.news:
+		case <-l.inbox.news:
 		case <-timer.C:
 		case <-wake:
 			t.look = true
+		case <-reports:
+			t.peers.reports = true
+		case <-hosts:
+			t.peers.look = true
 		case <-net.C:
-			t.look = true
+			t.look, t.peers.reports = true, true
 		}
-		select {
-		case <-wake:
-			t.look = true
-		default:
-		}
+		t.look = heardOf(wake) || t.look
+		t.peers.reports = heardOf(reports) || t.peers.reports
 	}
 	return nil
+}
+
+// heardOf takes a signal that is there.
+func heardOf(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // arm sets the timer to the machine's next one.
@@ -77,35 +98,69 @@ func (t *turn) arm(timer *time.Timer) {
 // once makes one turn: fold what has come in, decide, commit, act.
 func (t *turn) once(ctx context.Context) error {
 	l := t.loop
-	now := l.now()
-	results, intents := l.inbox.take()
-	refused := t.foldResults(now, results)
-	logs := attemptLogs(results, refused)
-	waiting := t.foldIntents(now, intents)
-	commands, err := t.read(ctx, now)
+	var mine map[automation.AttemptKey]bool
+	if t.fresh { // before the results are taken: what ends meanwhile is among them
+		mine = l.worker.Running()
+	}
+	h := heard{}
+	h.results, h.intents = l.inbox.take()
+	h.own = len(h.results)
+	waiting, err := t.decideAndCommit(ctx, &h, mine)
 	if err == nil {
-		t.m.Advance(now)
-		if !t.draining {
-			t.m.Grant(now, machine.Lease{Host: l.host.ID, Epoch: l.host.Epoch}, l.cfg.Slots-t.m.OpenAttempts())
-		}
-		err = t.commit(ctx, logs, commands)
-	}
-	if err != nil { // the machine is ahead of the store: its inputs go back, it goes away
-		l.inbox.giveBack(results)
+		t.fresh, t.doubt = false, false
 		for _, in := range waiting {
-			in.done <- fmt.Errorf("commit the intent: %w", err)
+			t.tell(&in, nil)
 		}
-		if errors.Is(err, store.ErrFenced) || ctx.Err() != nil {
-			return err
-		}
-		l.cfg.Log.Error("a turn was not committed; replaying", slog.Any("error", err))
-		l.pause(ctx, 200*time.Millisecond)
-		return t.recover(ctx)
+		return nil
 	}
+	// The machine is ahead of the store: its inputs go back, it goes away.
+	l.inbox.giveBack(h.results[:h.own])
 	for _, in := range waiting {
-		in.done <- nil
+		t.tell(&in, fmt.Errorf("commit the intent: %w", err))
 	}
-	return nil
+	if errors.Is(err, store.ErrFenced) || ctx.Err() != nil {
+		return err
+	}
+	l.cfg.Log.Error("a turn was not committed; replaying", slog.Any("error", err))
+	l.pause(ctx, 200*time.Millisecond)
+	return t.recover(ctx)
+}
+
+// decideAndCommit returns the intents that wait for the commit that it made or not.
+func (t *turn) decideAndCommit(ctx context.Context, h *heard, mine map[automation.AttemptKey]bool) (waiting []intention, err error) {
+	waiting = h.intents // all of them, until they are folded
+	if err := t.lookAtHosts(ctx); err != nil {
+		return waiting, err
+	}
+	reports, err := t.readReports(ctx)
+	if err != nil {
+		return waiting, err
+	}
+	now := t.loop.now()
+	t.add(h, reports)
+	refused := t.foldResults(now, h.results)
+	b := store.Batch{Logs: attemptLogs(h.results, refused)}
+	waiting = t.foldIntents(now, h.intents, &b)
+	if err := t.lose(now, mine); err != nil {
+		return waiting, err
+	}
+	b.Read = append(h.read, t.overCursors()...)
+	if b.Commands, err = t.read(ctx, now); err != nil {
+		return waiting, err
+	}
+	t.m.Advance(now)
+	t.grant(now)
+	return waiting, t.commit(ctx, b)
+}
+
+// tell answers an intent of this host. One that was reported while another host led
+// has its attempt waiting at the member.
+func (t *turn) tell(in *intention, err error) {
+	if in.done != nil {
+		tell(in.done, err)
+	} else if in.attempt.Host == t.me.host.ID {
+		t.me.answer(in.attempt.AttemptKey, err)
+	}
 }
 
 func (l *Loop) now() time.Time { return l.cfg.Now().UTC().Truncate(time.Microsecond) }
@@ -116,11 +171,7 @@ func (t *turn) foldResults(now time.Time, results []worker.Result) map[int]bool 
 	var refused map[int]bool
 	for i := range results {
 		r := &results[i]
-		err := t.m.Handle(r.Attempt.Run, automation.Fact{
-			Kind: automation.FactAttemptEnded, At: now, Step: r.Attempt.Step, Item: r.Attempt.Item, Attempt: r.Attempt.Attempt,
-			Host: r.Attempt.Host, HostEpoch: r.Attempt.HostEpoch, Outcome: &r.Outcome,
-		})
-		if err != nil {
+		if err := t.m.Handle(r.Attempt.Run, ended(now, r)); err != nil {
 			if refused == nil {
 				refused = map[int]bool{}
 			}
@@ -134,6 +185,14 @@ func (t *turn) foldResults(now time.Time, results []worker.Result) map[int]bool 
 		}
 	}
 	return refused
+}
+
+// ended is the fact of an attempt's end.
+func ended(now time.Time, r *worker.Result) automation.Fact {
+	return automation.Fact{
+		Kind: automation.FactAttemptEnded, At: now, Step: r.Attempt.Step, Item: r.Attempt.Item, Attempt: r.Attempt.Attempt,
+		Host: r.Attempt.Host, HostEpoch: r.Attempt.HostEpoch, Outcome: &r.Outcome,
+	}
 }
 
 func codeOf(e *automation.Error) automation.Code {
@@ -155,22 +214,37 @@ func attemptLogs(results []worker.Result, refused map[int]bool) []store.AttemptL
 }
 
 // foldIntents folds intents and returns those that wait for the commit; the
-// others are refused at once.
-func (t *turn) foldIntents(now time.Time, intents []intention) []intention {
-	waiting := intents[:0]
+// others are refused. Other hosts get their answers with the commit.
+func (t *turn) foldIntents(now time.Time, intents []intention, b *store.Batch) []intention {
+	var waiting []intention
+	folded := map[automation.AttemptKey]bool{}
 	for _, in := range intents {
 		a := &in.attempt
 		err := t.m.Handle(a.Run, automation.Fact{
 			Kind: automation.FactAttemptStarted, At: now, Step: a.Step, Item: a.Item, Attempt: a.Attempt,
 			Host: a.Host, HostEpoch: a.HostEpoch, CommandHash: in.command,
 		})
-		if err != nil {
-			in.done <- fmt.Errorf("this host's lease on the attempt is over: %w", err)
-			continue
+		if err == nil {
+			folded[a.AttemptKey] = true
 		}
-		waiting = append(waiting, in)
+		switch refused := err != nil && !folded[a.AttemptKey]; { // twice in one turn: reported, and taken back
+		case a.Host != t.me.host.ID:
+			b.Deliveries = append(b.Deliveries, answerTo(a, err))
+		case refused:
+			t.tell(&in, fmt.Errorf("this host's lease on the attempt is over: %w", err))
+		default:
+			waiting = append(waiting, in)
+		}
 	}
 	return waiting
+}
+
+func answerTo(a *automation.Attempt, err error) store.Delivery {
+	d := store.Delivery{Host: a.Host, Epoch: a.HostEpoch, Kind: store.DeliverIntent, Attempt: *a}
+	if err != nil {
+		d.Error = &automation.Error{Code: automation.CodeConflict, Message: "the host's lease on the attempt is over", Phase: automation.PhaseBefore}
+	}
+	return d
 }
 
 // read takes in accepted runs and commands, when there may be some.
@@ -229,30 +303,51 @@ func (t *turn) accept(ctx context.Context, e *automation.Entry) error {
 }
 
 // commit writes what was decided, and acts on it after that.
-func (t *turn) commit(ctx context.Context, logs []store.AttemptLogs, commands []automation.CommandID) error {
+func (t *turn) commit(ctx context.Context, b store.Batch) error {
 	l := t.loop
 	d, err := t.m.Take()
 	if err != nil {
 		return fmt.Errorf("the machine's own fault: %w", err)
 	}
-	if len(d.Entries) > 0 || len(d.Runs) > 0 || len(commands) > 0 || len(logs) > 0 {
+	b.Shard, b.Host, b.Epoch, b.Entries, b.Runs = l.cfg.Shard, t.me.host.ID, t.epoch, d.Entries, d.Runs
+	own := t.deliver(&d, &b)
+	if len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Commands) > 0 || len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0 {
 		start := time.Now()
-		err := l.cfg.Store.Append(ctx, store.Batch{
-			Shard: l.cfg.Shard, Host: l.host.ID, Epoch: t.epoch,
-			Entries: d.Entries, Runs: d.Runs, Commands: commands, Logs: logs,
-		})
-		if err != nil {
+		if err := l.cfg.Store.Append(ctx, b); err != nil {
+			t.doubt = t.doubt || len(own) > 0 && !errors.Is(err, store.ErrFenced)
 			return fmt.Errorf("commit a turn: %w", err)
 		}
 		t.measure(&d, time.Since(start))
 	}
-	l.worker.Start(ctx, d.Attempts)
+	l.worker.Start(ctx, own)
 	for _, c := range d.Cancels {
-		if c.Host == l.host.ID {
+		if c.Host == t.me.host.ID {
 			l.worker.Cancel(c.Attempt, c.Why)
 		}
 	}
 	return nil
+}
+
+// deliver puts what is for other hosts into the batch and returns this host's own
+// attempts.
+func (t *turn) deliver(d *machine.Decisions, b *store.Batch) []automation.Attempt {
+	own := d.Attempts[:0]
+	for _, a := range d.Attempts {
+		if a.Host == t.me.host.ID {
+			own = append(own, a)
+			continue
+		}
+		b.Deliveries = append(b.Deliveries, store.Delivery{Host: a.Host, Epoch: a.HostEpoch, Kind: store.DeliverAttempt, Attempt: a})
+	}
+	for _, c := range d.Cancels {
+		if p := t.peers.byID[c.Host]; c.Host != t.me.host.ID && p != nil && !p.gone() {
+			b.Deliveries = append(b.Deliveries, store.Delivery{
+				Host: c.Host, Epoch: p.host.Epoch, Kind: store.DeliverCancel,
+				Attempt: automation.Attempt{AttemptKey: c.Attempt}, Error: c.Why,
+			})
+		}
+	}
+	return own
 }
 
 func (t *turn) measure(d *machine.Decisions, took time.Duration) {

@@ -25,7 +25,8 @@ type Result struct {
 // Config is what a Worker needs.
 type Config struct {
 	Executor Executor
-	// Report takes a result; it must not block. It is called once per attempt.
+	// Report takes a result; it must not block. It is called once per attempt, while
+	// Running still has it.
 	Report func(Result)
 	// Intend commits that an attempt is about to act (Intent, for a given attempt).
 	Intend func(ctx context.Context, a automation.Attempt, command automation.Digest) error
@@ -102,6 +103,13 @@ func (w *Worker) Running() map[automation.AttemptKey]bool {
 	return keys
 }
 
+// AtWork returns how many attempts are at work.
+func (w *Worker) AtWork() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.running)
+}
+
 // Abandoned returns how many attempts did not stop within their grace, so far.
 func (w *Worker) Abandoned() int {
 	w.mu.Lock()
@@ -155,11 +163,12 @@ func (w *Worker) run(ctx context.Context, a automation.Attempt) {
 		o.State = automation.ItemFailed
 		o.Error = &automation.Error{Code: automation.CodeHostLost, Message: "its host stopped before it had ended", CanRetry: true}
 	}
+	// Reported first: at every moment an attempt is at work or has been reported.
+	w.cfg.Report(Result{Attempt: a, Outcome: o})
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.running[a.AttemptKey](nil)
 	delete(w.running, a.AttemptKey)
-	w.mu.Unlock()
-	w.cfg.Report(Result{Attempt: a, Outcome: o})
 }
 
 // guard calls the executor, survives its panic, and gives it up when it does not

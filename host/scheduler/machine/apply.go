@@ -51,6 +51,9 @@ func (it *item) check(f *automation.Fact) error {
 		if f.Attempt != it.attempt || f.Host != it.host || f.HostEpoch != it.epoch {
 			return stale("attempt %d of host %s at epoch %d is not the latest", f.Attempt, f.Host, f.HostEpoch)
 		}
+		if f.Kind == automation.FactAttemptStarted && it.intent {
+			return stale("attempt %d has started already", f.Attempt)
+		}
 		if f.Kind == automation.FactAttemptEnded && f.Outcome == nil {
 			return stale("an end without an outcome")
 		}
@@ -125,8 +128,7 @@ func (m *Machine) granted(it *item, f *automation.Fact) {
 	if f.Attempt == 1 {
 		m.limitItem(it, f.At)
 	}
-	r.open++
-	m.open++
+	m.goesOut(it)
 	m.setItem(it, automation.ItemLeased, f.At)
 }
 
@@ -141,11 +143,10 @@ func (m *Machine) begin(r *run, at time.Time) {
 
 func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	r := it.step.run
-	r.open--
-	m.open--
+	m.comesIn(it)
 	m.release(it, f.At)
 	o := f.Outcome
-	if o.State == automation.ItemFailed && o.Error != nil && o.Error.Code == automation.CodeHostLost {
+	if o.State == automation.ItemFailed && o.Error != nil && (o.Error.Code == automation.CodeHostLost || o.Error.Code == automation.CodeReturned) {
 		m.lost(it, o, f.At)
 		return
 	}
@@ -164,11 +165,14 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	m.endItem(it, o, f.At)
 }
 
-// lost handles an attempt that went down with its host. It may have acted and
+// lost handles an attempt that went down with its host, or that its host gave back. It may have acted and
 // must not again: unknown. Otherwise it is granted again at once, outside the
 // retries, unless it keeps taking its hosts down.
 func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	it.lost++
+	if o.Error.Code == automation.CodeReturned {
+		it.back++
+	}
 	switch {
 	case it.acted():
 		m.endItem(it, unknown(it, o), at)
@@ -176,9 +180,9 @@ func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: it.late}, at)
 	case it.step.run.stopping != "":
 		m.endItem(it, &automation.Outcome{State: automation.ItemCancelled, Error: it.step.run.err}, at)
-	case it.lost >= m.limits.MaxLost:
+	case it.lost-it.back >= m.limits.MaxLost:
 		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{
-			Code: automation.CodeHostLost, Message: "its host was lost " + itoa(it.lost) + " times while it ran: it may be what takes hosts down",
+			Code: automation.CodeHostLost, Message: "its host was lost " + itoa(it.lost-it.back) + " times while it ran: it may be what takes hosts down",
 		}}, at)
 	default:
 		if it.state == automation.ItemRunning { // by the table a running item goes on through waiting_retry

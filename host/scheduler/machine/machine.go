@@ -47,6 +47,7 @@ type Machine struct {
 	timers  timers
 	targets map[automation.AssetID]*limit
 	open    int // attempts that are out on hosts
+	openOn  map[automation.HostID]int
 	out     output
 	// observe, when set, receives every change (a Fold's view of its run).
 	observe func(Change)
@@ -61,6 +62,7 @@ func New(l Limits) *Machine {
 		limits:  l,
 		runs:    map[automation.RunID]*run{},
 		targets: map[automation.AssetID]*limit{},
+		openOn:  map[automation.HostID]int{},
 	}
 }
 
@@ -118,7 +120,8 @@ type item struct {
 	element workflow.Element
 	kept    bool // its outcome is the run's before
 	attempt int  // the latest attempt's number; 0 before the first
-	lost    int  // attempts that were lost with their host
+	lost    int  // attempts that were lost with their host, or given back by it
+	back    int  // those that were given back before they began
 	intent  bool
 	queued  bool // it stands in run.ready
 	cancel  bool // its host was told to stop
@@ -139,6 +142,24 @@ func (m *Machine) Len() int { return len(m.runs) }
 // OpenAttempts returns the number of attempts that are out on hosts.
 func (m *Machine) OpenAttempts() int { return m.open }
 
+// OpenOn returns the number of attempts that are out on one host, at any epoch.
+func (m *Machine) OpenOn(host automation.HostID) int { return m.openOn[host] }
+
+// goesOut and comesIn count an attempt that goes to a host, and one that ends there.
+func (m *Machine) goesOut(it *item) {
+	it.step.run.open++
+	m.open++
+	m.openOn[it.host]++
+}
+
+func (m *Machine) comesIn(it *item) {
+	it.step.run.open--
+	m.open--
+	if m.openOn[it.host]--; m.openOn[it.host] == 0 {
+		delete(m.openOn, it.host)
+	}
+}
+
 // Reject ends a run that can't be scheduled: its record becomes failed with the
 // cause, and what the machine holds of it goes.
 func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Error) {
@@ -147,12 +168,14 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 		r = &run{id: id}
 		m.runs[id] = r
 	}
-	m.open -= r.open
 	for i := range r.steps {
 		for j := range r.steps[i].items {
 			it := &r.steps[i].items[j]
 			if it.holds() {
 				m.release(it, at)
+			}
+			if it.state.Open() && !it.step.plan.Scheduler {
+				m.comesIn(it)
 			}
 			it.state = automation.ItemCancelled // queues and timers pass over it
 		}

@@ -145,7 +145,7 @@ func (h *history) host() (string, any, error) {
 	switch h.rand.IntN(3) {
 	case 0:
 		host, err := h.st.RegisterHost(h.ctx, automation.Host{ID: id, Name: h.pick("name", 3), Slots: h.rand.IntN(9)})
-		host.Heartbeat = time.Time{}
+		host.Heartbeat, host.Age = time.Time{}, 0
 		return "register", host, err
 	case 1:
 		return "reap", nil, h.st.ReapHost(h.ctx, id, epoch, automation.HostLost)
@@ -256,7 +256,7 @@ func (h *history) dump() error {
 	add("commands", waiting, e)
 	all, e := h.st.Hosts(h.ctx)
 	for i := range all {
-		all[i].Heartbeat = time.Time{}
+		all[i].Heartbeat, all[i].Age = time.Time{}, 0
 	}
 	add("hosts", all, e)
 	for _, tn := range []automation.TenantID{tenant, other} {
