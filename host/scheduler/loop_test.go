@@ -221,8 +221,8 @@ func testCommitsThatFail(t *testing.T, setup func(testing.TB) *fixture) {
 	}
 }
 
-// TestAnotherLeader: a loop whose leadership was taken stops what it runs and
-// writes nothing more.
+// TestAnotherLeader: a loop whose leadership was taken goes on with what it runs,
+// and reports it to the new leader; it writes no fact any more.
 func TestAnotherLeader(t *testing.T) {
 	t.Parallel()
 	onBoth(t, testAnotherLeader)
@@ -231,33 +231,34 @@ func TestAnotherLeader(t *testing.T) {
 func testAnotherLeader(t *testing.T, setup func(testing.TB) *fixture) {
 	t.Helper()
 	f := setup(t)
-	stopped := make(chan error, 1)
-	begun := make(chan struct{})
-	f.start(f.st, executor(func(ctx context.Context, _ automation.Attempt, _ worker.Intent) automation.Outcome {
-		close(begun)
-		<-ctx.Done()
-		stopped <- context.Cause(ctx)
-		return automation.Outcome{State: automation.ItemCancelled}
-	}))
+	wait, let := hold()
+	l := newLedger()
+	f.start(f.st, l.acting("old", wait))
 	id := f.submit(steps(automation.EffectPure, 1))
-	<-begun
+	f.eventually("it is at work", func() bool { n, _ := l.of("old"); return n == 1 })
 	other, err := f.st.RegisterHost(t.Context(), automation.Host{ID: "01900000-0000-7000-8000-000000000002", Name: "other"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.st.Resign(t.Context(), 0, "01900000-0000-7000-8000-000000000001", 1); err != nil {
+	const old = automation.HostID("01900000-0000-7000-8000-000000000001")
+	if err := f.st.Resign(t.Context(), 0, old, 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.st.Lead(t.Context(), 0, other.ID, 0, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	f.submit(steps(automation.EffectPure, 1)) // the old leader tries to grant it
-	select {
-	case cause := <-stopped:
-		if !errors.Is(cause, store.ErrFenced) {
-			t.Errorf("stopped by %v; want the lost leadership", cause)
+	let()
+	var reports []store.Report
+	f.eventually("the outcome is reported", func() bool {
+		reports, err = f.st.Reports(t.Context(), 0, []store.Cursor{{Host: old}}, 10)
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-t.Context().Done():
+		return len(reports) > 0
+	})
+	if r := reports[0]; len(reports) != 1 || r.Attempt.Run != id || r.Outcome == nil || r.Outcome.State != automation.ItemSucceeded {
+		t.Errorf("got %+v; want the one outcome", reports)
 	}
 	if got := f.facts(id); len(got) != 2 {
 		t.Errorf("facts %v; want nothing after the grant", got)

@@ -182,6 +182,16 @@ func (m *member) answer(key automation.AttemptKey, err error) {
 	}
 }
 
+// end refuses the intents that wait: nobody will answer them.
+func (m *member) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, done := range m.answers {
+		tell(done, store.Fenced("intend"))
+	}
+	clear(m.answers)
+}
+
 // tell sends an answer unless there is one already.
 func tell(done chan error, err error) {
 	select {
