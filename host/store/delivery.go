@@ -68,8 +68,9 @@ type Deliveries interface {
 
 // deliveryBody and reportBody are the stored forms.
 type deliveryBody struct {
-	Attempt automation.Attempt `json:"attempt"`
-	Error   *automation.Error  `json:"error,omitempty"`
+	Key     automation.AttemptKey `json:"key"`
+	Attempt *automation.Attempt   `json:"attempt,omitempty"`
+	Error   *automation.Error     `json:"error,omitempty"`
 }
 
 type reportBody struct {
@@ -83,9 +84,9 @@ type reportBody struct {
 
 // EncodeDelivery returns the stored form of what a delivery brings.
 func EncodeDelivery(d Delivery) ([]byte, error) {
-	body := deliveryBody{Attempt: d.Attempt, Error: d.Error}
-	if d.Kind != DeliverAttempt {
-		body.Attempt = automation.Attempt{AttemptKey: d.Attempt.AttemptKey}
+	body := deliveryBody{Key: d.Attempt.AttemptKey, Error: d.Error}
+	if d.Kind == DeliverAttempt {
+		body.Attempt = &d.Attempt
 	}
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -101,7 +102,10 @@ func DecodeDelivery(body []byte, d *Delivery) error {
 	if err := json.Unmarshal(body, &b); err != nil {
 		return fmt.Errorf("decode a delivery: %w", err)
 	}
-	d.Attempt, d.Error = b.Attempt, b.Error
+	d.Attempt, d.Error = automation.Attempt{AttemptKey: b.Key}, b.Error
+	if b.Attempt != nil {
+		d.Attempt = *b.Attempt
+	}
 	d.Attempt.Host, d.Attempt.HostEpoch = d.Host, d.Epoch
 	return nil
 }

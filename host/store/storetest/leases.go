@@ -91,6 +91,25 @@ func hosts(t *testing.T, b Backend) {
 	if len(all) != 2 || all[0].ID != "h1" || all[1].ID != "h2" || all[1].Epoch != 3 || all[1].Name != "c" {
 		t.Errorf("hosts: %+v", all)
 	}
+	if all[1].State != automation.HostLost || all[1].Leads || all[1].Age < 0 || all[1].Age > time.Minute {
+		t.Errorf("the host that was reaped: %+v", all[1])
+	}
+	h, err = f.st.RegisterHost(ctx, automation.Host{ID: "h1", Name: "a", Queues: []string{"default", "dmz"}})
+	f.must(err)
+	equal(t, "the queues of a host", h.Queues, []string{"default", "dmz"})
+	f.lead("h1")
+	f.must(f.st.Heartbeat(ctx, "h1", h.Epoch, automation.Beat{State: automation.HostDraining, AtWork: 7}))
+	all, err = f.st.Hosts(ctx)
+	f.must(err)
+	if got := all[0]; !got.Leads || got.State != automation.HostDraining || got.AtWork != 7 || !got.Serves("dmz") {
+		t.Errorf("the host that leads and drains: %+v", got)
+	}
+	f.must(f.st.ReapHost(ctx, "h1", h.Epoch, automation.HostStopped))
+	h, err = f.st.RegisterHost(ctx, automation.Host{ID: "h1", Name: "a"})
+	f.must(err)
+	if h.State != automation.HostLive || h.AtWork != 0 {
+		t.Errorf("a host that comes back: %+v", h)
+	}
 	beat := all[1].Heartbeat
 	eventually(t, "a later heartbeat", func() bool {
 		f.must(f.st.Heartbeat(ctx, "h2", 3, automation.Beat{State: automation.HostLive}))
