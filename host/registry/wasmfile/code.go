@@ -10,7 +10,9 @@ type code struct {
 	// branched: a branch or a call was seen, so that what follows may not be
 	// reached; calls: the function calls; guarded: a loop is reached before that.
 	branched, calls, guarded bool
-	body                     body
+	// lasting: it changes a table, or drops a segment.
+	lasting bool
+	body    body
 }
 
 // body is a function in the code section, for rewriting: from its size to its
@@ -73,6 +75,8 @@ func (c *code) follow(op byte) {
 	switch op {
 	case 0x03:
 		c.guarded = c.guarded || !c.branched
+	case 0x26: // table.set
+		c.lasting = true
 	case 0x10, 0x11:
 		c.calls, c.branched = true, true
 	case 0x00, 0x04, 0x05, 0x0c, 0x0d, 0x0e, 0x0f:
@@ -131,6 +135,10 @@ func (c *code) bulk(op uint32, at int) {
 	case 8, 10, 11, 12, 14, 15, 17:
 		c.body.checkpoints = append(c.body.checkpoints, at)
 		c.block()
+	}
+	switch op {
+	case 9, 12, 13, 14, 15, 17: // all but memory.init, copy and fill, and table.size
+		c.lasting = true
 	}
 	switch op {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating truncations

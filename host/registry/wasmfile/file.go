@@ -101,13 +101,23 @@ type Extent struct {
 	HasMax   bool
 }
 
+// GlobalType is the type of a global.
+type GlobalType struct {
+	Type    ValueType
+	Mutable bool
+}
+
 // File is what a module declares.
 type File struct {
 	Imports  []Import
 	Exports  []Export
 	Tables   []Extent
 	Memories []Extent
+	Globals  []GlobalType // defined, without imports
 	HasStart bool
+	// Lasting: a function changes a table, or drops a segment, so that running it
+	// leaves more behind than what memory and globals hold.
+	Lasting bool
 	// Functions defined, the bytes of the largest body, the deepest nesting and the
 	// most blocks of one function.
 	Functions, LargestBody, DeepestNesting, MostBlocks, MostLocals int

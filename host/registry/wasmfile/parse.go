@@ -212,7 +212,7 @@ func (r *reader) extent() Extent {
 
 func (f *File) globalSection(r *reader) {
 	for n := r.count("globals", f.limits.Globals); n > 0 && r.err == nil; n-- {
-		r.skip(2)
+		f.Globals = append(f.Globals, GlobalType{Type: ValueType(r.byte()), Mutable: r.byte() == 1})
 		c := &code{reader: r, limits: f.limits}
 		c.expression()
 	}
@@ -257,6 +257,7 @@ func (f *File) codeSection(r *reader) {
 		}
 		c.body.start, c.body.end = start, at+int(size)
 		f.code = append(f.code, c.body)
+		f.Lasting = f.Lasting || c.lasting
 		f.DeepestNesting = max(f.DeepestNesting, c.deepest)
 		f.MostBlocks = max(f.MostBlocks, c.blocks)
 		f.CompileCost += int64(c.blocks) * int64(c.blocks+c.locals)

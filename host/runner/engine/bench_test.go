@@ -8,7 +8,9 @@ import (
 
 // BenchmarkAttempt measures what an attempt costs in the sandbox: a fresh
 // instance, one call, and its end.
-func BenchmarkAttempt(b *testing.B) {
+func BenchmarkAttempt(b *testing.B) { benchBoth(b, benchAttempt) }
+
+func benchAttempt(b *testing.B, kind string) {
 	for _, bc := range []struct {
 		name, export string
 		wasm         func(testing.TB) []byte
@@ -18,7 +20,7 @@ func BenchmarkAttempt(b *testing.B) {
 		{"small/noop", "run", func(testing.TB) []byte { return hand(0x41, 0) }},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
-			e := newEngine(b, nil)
+			e := newEngine(b, kind, nil)
 			m := load(b, e, bc.name, bc.wasm(b))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -28,7 +30,7 @@ func BenchmarkAttempt(b *testing.B) {
 			}
 		})
 		b.Run(bc.name+"/parallel", func(b *testing.B) {
-			e := newEngine(b, nil)
+			e := newEngine(b, kind, nil)
 			m := load(b, e, bc.name, bc.wasm(b))
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -43,8 +45,10 @@ func BenchmarkAttempt(b *testing.B) {
 }
 
 // BenchmarkHostCall measures a host call within one instance.
-func BenchmarkHostCall(b *testing.B) {
-	e := newEngine(b, nil)
+func BenchmarkHostCall(b *testing.B) { benchBoth(b, benchHostCall) }
+
+func benchHostCall(b *testing.B, kind string) {
+	e := newEngine(b, kind, nil)
 	m := load(b, e, "go", guest(b))
 	c := config()
 	c.Limits.HostCalls = 1 << 30
@@ -62,14 +66,16 @@ func BenchmarkHostCall(b *testing.B) {
 
 // BenchmarkLoad measures loading a module that is not in memory: from the cache
 // on disk, and compiled anew.
-func BenchmarkLoad(b *testing.B) {
+func BenchmarkLoad(b *testing.B) { benchBoth(b, benchLoad) }
+
+func benchLoad(b *testing.B, kind string) {
 	for name, change := range map[string]func(*engine.Settings){
 		"disk": nil, "compile": func(s *engine.Settings) { s.CacheDir = "" },
 	} {
 		b.Run(name, func(b *testing.B) {
 			wasm := guest(b)
 			for b.Loop() {
-				e := newEngine(b, change)
+				e := newEngine(b, kind, change)
 				m, err := e.Load(b.Context(), "go", bytesOf(wasm))
 				if err != nil {
 					b.Fatal(err)
@@ -77,5 +83,12 @@ func BenchmarkLoad(b *testing.B) {
 				m.Release()
 			}
 		})
+	}
+}
+
+func benchBoth(b *testing.B, bench func(b *testing.B, kind string)) {
+	b.Helper()
+	for _, kind := range engine.Names() {
+		b.Run(kind, func(b *testing.B) { bench(b, kind) })
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"container/list"
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
-	extism "github.com/extism/go-sdk"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
@@ -19,12 +19,12 @@ const pageBytes = 64 << 10
 // compiled is a module that is compiled once and shared. engine.mu guards refs
 // and idle; everything else is set before ready is closed.
 type compiled struct {
-	engine *Extism
+	engine *core
 	digest automation.Digest
 	ready  chan struct{}
 	err    error
 	file   *wasmfile.File
-	plugin *extism.CompiledPlugin
+	code   program
 	cache  wazero.CompilationCache
 	// stuck counts abandoned calls that still run in instances of this module.
 	stuck atomic.Int64
@@ -60,7 +60,11 @@ func (c *compiled) compile(source Source) {
 		c.err = errs
 		return
 	}
-	if err := c.build(c.file.Tame(wasm, e.settings.TableElements)); err != nil {
+	if wasm, err = e.driver.rewrite(c, wasm); err != nil {
+		c.err = err
+		return
+	}
+	if err := c.build(wasm); err != nil {
 		c.close()
 		e.settings.Log.Warn("plugin does not compile", slog.String("digest", string(c.digest)), slog.Any("error", err))
 		bad := automation.Errorf(automation.CodeBadPlugin, "the plugin does not compile: %w", firstLine(err))
@@ -89,34 +93,37 @@ func (c *compiled) build(wasm []byte) error {
 // memory: closing a runtime leaves its code in a shared cache for ever.
 func (c *compiled) buildWith(cache wazero.CompilationCache, wasm []byte) error {
 	c.cache = cache
-	var funcs []extism.HostFunction
-	for _, im := range c.file.Imports {
-		if im.Module == UserModule {
-			f := extism.NewHostFunctionWithStack(im.Name, hostFunction(im.Name), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64})
-			funcs = append(funcs, f)
-		}
-	}
-	config := wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true).
+	var err error
+	c.code, err = c.engine.driver.compile(c, cache, wasm)
+	return err
+}
+
+// runtimeConfig is what both engines ask of wazero.
+func (c *compiled) runtimeConfig(cache wazero.CompilationCache) wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true).
 		WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false).
 		WithMemoryLimitPages(uint32(min(c.engine.settings.MaxMemoryBytes/pageBytes, 65536)))
-	manifest := extism.Manifest{
-		Wasm:   []extism.Wasm{extism.WasmData{Data: wasm, Name: "main"}},
-		Memory: &extism.ManifestMemory{MaxHttpResponseBytes: 0, MaxVarBytes: 64 << 10},
+}
+
+// hostFunctions are the names of the host functions that the module imports.
+func (c *compiled) hostFunctions() []string {
+	var names []string
+	for _, im := range c.file.Imports {
+		if im.Module == UserModule && !slices.Contains(names, im.Name) {
+			names = append(names, im.Name)
+		}
 	}
-	var err error
-	c.plugin, err = extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{RuntimeConfig: config, EnableWasi: true}, funcs)
-	return err
+	return names
 }
 
 // close releases the code. Nobody holds a reference any more.
 func (c *compiled) close() {
-	ctx := context.Background()
-	if c.plugin != nil {
-		_ = c.plugin.Close(ctx)
-		c.plugin = nil
+	if c.code != nil {
+		c.code.close()
+		c.code = nil
 	}
 	if c.cache != nil {
-		_ = c.cache.Close(ctx)
+		_ = c.cache.Close(context.Background())
 		c.cache = nil
 	}
 }

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -11,9 +13,29 @@ import (
 // Source returns the bytes of an artifact. It is called at most once a compile.
 type Source func(ctx context.Context) ([]byte, error)
 
+// The engines.
+const (
+	NameNative = "native"
+	NameExtism = "extism"
+)
+
+// Names are the engines that New makes, the default first.
+func Names() []string { return []string{NameExtism, NameNative} }
+
+// New returns the engine with a name.
+func New(name string, s Settings) (Engine, error) {
+	switch name {
+	case NameNative:
+		return NewNative(s)
+	case NameExtism:
+		return NewExtism(s)
+	}
+	return nil, fmt.Errorf("there is no plugin engine %q: it is one of %s", name, strings.Join(Names(), ", "))
+}
+
 // Engine compiles modules and keeps them. Safe for concurrent use.
 type Engine interface {
-	// Name is the engine's name in settings and metrics: "extism".
+	// Name is the engine's name in settings and metrics.
 	Name() string
 	// Load returns a reference to the compiled module with a digest, compiling what
 	// source gives when it is not in memory. Calls for one digest share a compile.
@@ -103,4 +125,10 @@ type Stats struct {
 	// counts them since the start.
 	Abandoned, AbandonedTotal int
 	Compiles                  int
+	// Of the native engine's sandboxes: idle ones and about what memory they have,
+	// and, since the start, how many were made, used again, and thrown away after an
+	// attempt.
+	Idle                 int
+	IdleBytes            int64
+	Made, Reused, Thrown int
 }

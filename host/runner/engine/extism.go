@@ -1,172 +1,116 @@
 package engine
 
 import (
-	"container/list"
 	"context"
-	"errors"
-	"fmt"
-	"sync"
-	"sync/atomic"
+	"crypto/rand"
+	"strings"
 
 	extism "github.com/extism/go-sdk"
-
-	"opsconductor.dev/host/automation"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 )
 
-// Extism is the reference engine: extism/go-sdk on wazero, a fresh instance for
+// Extism is the reference engine: extism/go-sdk on wazero, a fresh sandbox for
 // every attempt.
-type Extism struct {
-	settings Settings
-	compiles chan struct{} // a slot for each compile under way
-
-	instances, abandoned       atomic.Int64
-	abandonedTotal, compiledNo atomic.Int64
-
-	mu      sync.Mutex
-	wg      sync.WaitGroup // every goroutine that the engine started
-	closed  bool
-	modules map[automation.Digest]*compiled
-	idle    *list.List // of *compiled that nobody holds, the least recently used first
-}
+type Extism struct{ *core }
 
 var _ Engine = (*Extism)(nil)
 
 // NewExtism returns the extism engine; the error lists every bad setting.
 func NewExtism(s Settings) (*Extism, error) {
-	if err := s.Validate(); err != nil {
+	c, err := newCore(s, extismDriver{})
+	if err != nil {
 		return nil, err
 	}
 	// The level is a global of the library; info keeps its own chatter out, and what
 	// guests log through Extism (not through the host function log) from info on.
 	extism.SetLogLevel(extism.LogLevelInfo)
-	return &Extism{
-		settings: s, compiles: make(chan struct{}, 2),
-		modules: map[automation.Digest]*compiled{}, idle: list.New(),
-	}, nil
+	return &Extism{core: c}, nil
 }
 
-// Name implements Engine.
-func (e *Extism) Name() string { return "extism" }
+type extismDriver struct{}
 
-// Stats implements Engine.
-func (e *Extism) Stats() Stats {
-	e.mu.Lock()
-	n := len(e.modules)
-	e.mu.Unlock()
-	return Stats{
-		Modules: n, Instances: int(e.instances.Load()), Abandoned: int(e.abandoned.Load()),
-		AbandonedTotal: int(e.abandonedTotal.Load()), Compiles: int(e.compiledNo.Load()),
+func (extismDriver) name() string { return NameExtism }
+
+func (extismDriver) rewrite(c *compiled, wasm []byte) ([]byte, error) {
+	return c.file.Tame(wasm, c.engine.settings.TableElements), nil
+}
+
+func (extismDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
+	var funcs []extism.HostFunction
+	for _, name := range c.hostFunctions() {
+		f := extism.NewHostFunctionWithStack(name, extismHostFunction(name), []api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64})
+		funcs = append(funcs, f)
 	}
-}
-
-// Load implements Engine.
-func (e *Extism) Load(ctx context.Context, digest automation.Digest, source Source) (Module, error) {
-	c, err := e.acquire(digest, func(c *compiled) { c.compile(source) })
+	manifest := extism.Manifest{
+		Wasm:   []extism.Wasm{extism.WasmData{Data: wasm, Name: "main"}},
+		Memory: &extism.ManifestMemory{MaxHttpResponseBytes: 0, MaxVarBytes: varBytes},
+	}
+	p, err := extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{RuntimeConfig: c.runtimeConfig(cache), EnableWasi: true}, funcs)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, e.settings.CompileTimeout,
-		fmt.Errorf("the time limit of %s for compiling a plugin", e.settings.CompileTimeout))
-	defer cancel()
-	select {
-	case <-c.ready:
-	case <-ctx.Done():
-		e.release(c)
-		return nil, stopped(ctx, "compiling the plugin")
-	}
-	if c.err != nil {
-		e.release(c)
-		return nil, c.err
-	}
-	return &reference{compiled: c}, nil
+	return &extismProgram{module: c, plugin: p}, nil
 }
 
-// acquire takes a reference to a digest's module; when there is none it makes one
-// and starts compile.
-func (e *Extism) acquire(digest automation.Digest, compile func(*compiled)) (*compiled, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil, automation.Errorf(automation.CodeUnavailable, "the plugin engine is shut down")
-	}
-	c := e.modules[digest]
-	if c == nil {
-		c = &compiled{engine: e, digest: digest, ready: make(chan struct{}), refs: 1} // the compile's own reference
-		e.modules[digest] = c
-		e.wg.Go(func() {
-			compile(c)
-			close(c.ready)
-			e.release(c)
-		})
-	}
-	if c.idle != nil {
-		e.idle.Remove(c.idle)
-		c.idle = nil
-	}
-	c.refs++
-	return c, nil
+// extismProgram is a module compiled by the library.
+type extismProgram struct {
+	module *compiled
+	plugin *extism.CompiledPlugin
 }
 
-// release gives a reference back and closes what the cache has no room for. A
-// module that did not compile is forgotten with its last reference.
-func (e *Extism) release(c *compiled) {
-	e.mu.Lock()
-	var drop []*compiled
-	c.refs--
-	switch {
-	case c.refs > 0:
-	case c.err != nil || e.closed:
-		drop = append(drop, c)
-		delete(e.modules, c.digest)
-	default:
-		c.idle = e.idle.PushBack(c)
-		for e.idle.Len() > e.settings.Modules {
-			old := e.idle.Remove(e.idle.Front()).(*compiled)
-			delete(e.modules, old.digest)
-			drop = append(drop, old)
+type instanceKey struct{}
+
+func (p *extismProgram) enter(ctx context.Context, i *instance) error {
+	i.memory = &budget{limit: i.config.Limits.MemoryBytes, sizes: &p.module.sizes}
+	ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, i), i.memory)
+	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) { i.exited.Store(true) }))
+	config := wazero.NewModuleConfig().WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().
+		WithNanosleep(i.sleep).WithStdout(i.stdio.writer("info")).WithStderr(i.stdio.writer("error"))
+	plugin, err := p.plugin.Instance(ctx, extism.PluginInstanceConfig{ModuleConfig: config})
+	if err != nil {
+		return err
+	}
+	plugin.SetLogger(func(level extism.LogLevel, message string) { i.log(strings.ToLower(level.String()), message) })
+	i.admit(&extismGuest{plugin: plugin})
+	return nil
+}
+
+func (p *extismProgram) close() { _ = p.plugin.Close(context.Background()) }
+
+// extismGuest is one sandbox of the library's.
+type extismGuest struct{ plugin *extism.Plugin }
+
+func (g *extismGuest) call(ctx context.Context, i *instance, export string, input []byte) answer {
+	var a answer
+	a.rc, a.output, a.err = g.plugin.CallWithContext(context.WithValue(ctx, instanceKey{}, i), export, input)
+	if a.err != nil && i.halted.Load() == nil && !i.exited.Load() && ctx.Err() == nil {
+		if text := g.plugin.GetError(); text != "" && text == a.err.Error() {
+			a.failure, a.err = text, nil
 		}
 	}
-	e.mu.Unlock()
-	for _, old := range drop {
-		old.close()
+	return a
+}
+
+func (g *extismGuest) leave(bool) { _ = g.plugin.CloseWithContext(context.Background()) }
+
+// extismHostFunction returns the import that carries a host function's request
+// from the guest's memory to the instance's HostCall, and the envelope back.
+func extismHostFunction(name string) extism.HostFunctionStackCallback {
+	return func(ctx context.Context, p *extism.CurrentPlugin, stack []uint64) {
+		i := ctx.Value(instanceKey{}).(*instance)
+		stack[0] = i.hostCall(ctx, kernel{p}, name, stack[0])
 	}
 }
 
-// Close implements Engine.
-func (e *Extism) Close(ctx context.Context) error {
-	e.mu.Lock()
-	e.closed = true
-	var drop []*compiled
-	for el := e.idle.Front(); el != nil; el = e.idle.Front() {
-		c := e.idle.Remove(el).(*compiled)
-		delete(e.modules, c.digest)
-		drop = append(drop, c)
-	}
-	e.mu.Unlock()
-	for _, c := range drop {
-		c.close()
-	}
-	done := make(chan struct{})
-	var waiter sync.WaitGroup
-	waiter.Go(func() { e.wg.Wait(); close(done) })
-	select {
-	case <-done:
-		waiter.Wait()
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("close the plugin engine: %d abandoned calls still run: %w", e.abandoned.Load(), context.Cause(ctx))
-	}
-}
+// kernel is the library's exchange, a second WebAssembly module.
+type kernel struct{ plugin *extism.CurrentPlugin }
 
-// stopped is the error of work that its context ended: timeout with the deadline
-// that fired (the context's cause names it), or cancelled.
-func stopped(ctx context.Context, doing string) *automation.Error {
-	cause := context.Cause(ctx)
-	code := automation.CodeCancelled
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = automation.CodeTimeout
-	}
-	err := automation.Errorf(code, "%s was stopped: %w", doing, cause)
-	err.CanRetry = code == automation.CodeTimeout
-	return err
+func (k kernel) length(offset uint64) (uint64, error) { return k.plugin.Length(offset) }
+func (k kernel) read(offset uint64) ([]byte, error)   { return k.plugin.ReadBytes(offset) }
+
+func (k kernel) put(b []byte) (uint64, bool) {
+	offset, err := k.plugin.Alloc(uint64(len(b)))
+	return offset, err == nil && offset != 0 && k.plugin.Memory().Write(uint32(offset), b)
 }

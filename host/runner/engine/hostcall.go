@@ -4,23 +4,23 @@ import (
 	"context"
 	"fmt"
 
-	extism "github.com/extism/go-sdk"
-
 	"opsconductor.dev/host/automation"
 )
 
-// hostFunction returns the import that carries a host function's request from the
-// guest's memory to the instance's HostCall, and the envelope back.
-func hostFunction(name string) extism.HostFunctionStackCallback {
-	return func(ctx context.Context, p *extism.CurrentPlugin, stack []uint64) {
-		i := ctx.Value(instanceKey{}).(*instance)
-		stack[0] = i.hostCall(ctx, p, name, stack[0])
-	}
+// exchange is the memory through which guest and host pass blocks of bytes,
+// Extism's. Its errors are the guest's fault.
+type exchange interface {
+	// length is the size of the block at an offset; 0 when there is none.
+	length(offset uint64) (uint64, error)
+	// read copies the block at an offset.
+	read(offset uint64) ([]byte, error)
+	// put makes a block; false: there is no room.
+	put(b []byte) (uint64, bool)
 }
 
 // hostCall runs on the guest's goroutine. It ends the guest by a panic, which
 // wazero turns into the call's error.
-func (i *instance) hostCall(ctx context.Context, p *extism.CurrentPlugin, name string, offset uint64) uint64 {
+func (i *instance) hostCall(ctx context.Context, x exchange, name string, offset uint64) uint64 {
 	limits := i.config.Limits
 	if i.calls++; i.calls > limits.HostCalls {
 		i.halt(overrun(automation.CodeHostCallLimit, "host_calls", "the action called host functions more often than the limit of %d", limits.HostCalls))
@@ -28,37 +28,37 @@ func (i *instance) hostCall(ctx context.Context, p *extism.CurrentPlugin, name s
 	if ctx.Err() != nil {
 		i.halt(stopped(ctx, "host function "+name))
 	}
-	request := i.read(p, name, offset)
+	request := i.read(x, name, offset)
 	i.inHost.Store(true)
 	answer := i.config.Host(ctx, name, request)
 	i.inHost.Store(false)
 	if ctx.Err() != nil {
 		i.halt(stopped(ctx, "host function "+name))
 	}
-	return i.write(p, name, answer)
+	return i.write(x, name, answer)
 }
 
-func (i *instance) read(p *extism.CurrentPlugin, name string, offset uint64) []byte {
-	n, err := p.Length(offset)
+func (i *instance) read(x exchange, name string, offset uint64) []byte {
+	n, err := x.length(offset)
 	if err != nil {
 		panic(fmt.Errorf("%s: the request is not in the plugin's memory: %w", name, err))
 	}
 	if n > uint64(i.config.Limits.HostCallBytes) {
 		i.halt(overrun(automation.CodeQuota, "host_call_bytes", "the request to %s has %d bytes, more than the limit of %d", name, n, i.config.Limits.HostCallBytes))
 	}
-	b, err := p.ReadBytes(offset)
+	b, err := x.read(offset)
 	if err != nil {
 		panic(fmt.Errorf("%s: the request is not in the plugin's memory: %w", name, err))
 	}
 	return b
 }
 
-func (i *instance) write(p *extism.CurrentPlugin, name string, answer []byte) uint64 {
+func (i *instance) write(x exchange, name string, answer []byte) uint64 {
 	if len(answer) > i.config.Limits.HostCallBytes {
 		i.halt(overrun(automation.CodeOutputLimit, "host_call_bytes", "the answer of %s has %d bytes, more than the limit of %d", name, len(answer), i.config.Limits.HostCallBytes))
 	}
-	offset, err := p.Alloc(uint64(len(answer)))
-	if err != nil || offset == 0 || !p.Memory().Write(uint32(offset), answer) {
+	offset, ok := x.put(answer)
+	if !ok {
 		i.halt(i.memoryLimit())
 	}
 	return offset

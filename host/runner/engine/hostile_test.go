@@ -23,8 +23,9 @@ const (
 // loop is an endless loop.
 var loop = []byte{0x03, 0x40, 0x0c, 0, 0x0b}
 
-func TestHostileModules(t *testing.T) {
-	t.Parallel()
+func TestHostileModules(t *testing.T) { onBoth(t, testHostileModules) }
+
+func testHostileModules(t *testing.T, kind string) {
 	for name, tc := range map[string]struct {
 		wasm []byte
 		code automation.Code
@@ -45,7 +46,7 @@ func TestHostileModules(t *testing.T) {
 		"unknown import":                    {imports("env", "system"), automation.CodeBadPlugin},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newEngine(t, func(s *engine.Settings) { s.CacheDir = "" })
+			e := newEngine(t, kind, func(s *engine.Settings) { s.CacheDir = "" })
 			ctx, cancel := context.WithTimeoutCause(t.Context(), hostileBudget, errors.New("the deadline of the test"))
 			defer cancel()
 			m, err := e.Load(t.Context(), automation.Digest(name), bytesOf(tc.wasm))
@@ -149,9 +150,10 @@ func repeat(p []byte, n int) []byte { return []byte(strings.Repeat(string(p), n)
 
 // TestGrowthIsBounded: memory.grow and table.grow answer -1 at their bounds, and
 // the guest goes on.
-func TestGrowthIsBounded(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t, nil)
+func TestGrowthIsBounded(t *testing.T) { onBoth(t, testGrowthIsBounded) }
+
+func testGrowthIsBounded(t *testing.T, kind string) {
+	e := newEngine(t, kind, nil)
 	for name, tc := range map[string]struct {
 		body []byte
 		rc   uint32

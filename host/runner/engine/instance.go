@@ -2,16 +2,11 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	extism "github.com/extism/go-sdk"
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/wasmfile"
@@ -21,8 +16,8 @@ import (
 type instance struct {
 	module *compiled
 	config Config
-	memory *budget
-	plugin *extism.Plugin
+	memory *budget // the guest's
+	guest  guest
 	stdio  stdio
 
 	calls  int // host calls; the guest's goroutine alone counts
@@ -31,9 +26,8 @@ type instance struct {
 	halted atomic.Pointer[automation.Error] // why the engine ended the guest
 	ctx    atomic.Pointer[context.Context]  // of the call under way: the sleep looks at it
 	lost   bool                             // a call was abandoned: its goroutine closes
+	sound  bool                             // the last call ended as it should
 }
-
-type instanceKey struct{}
 
 // New implements Module.
 func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
@@ -44,9 +38,12 @@ func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
 		err.CanRetry = true
 		return nil, err
 	}
-	i := &instance{module: r.compiled, config: config, memory: &budget{limit: config.Limits.MemoryBytes, sizes: &r.sizes}}
+	i := &instance{module: r.compiled, config: config, memory: &budget{limit: config.Limits.MemoryBytes}}
 	var made error
-	err := i.run(ctx, "starting the plugin", func() { made = i.make(ctx) })
+	err := i.run(ctx, "starting the plugin", func() {
+		i.ctx.Store(&ctx)
+		made = r.code.enter(ctx, i)
+	})
 	if err == nil {
 		err = i.classify(ctx, "starting the plugin", made)
 	}
@@ -57,24 +54,10 @@ func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
 	return i, nil
 }
 
-func (i *instance) make(ctx context.Context) error {
-	ctx = experimental.WithMemoryAllocator(i.enter(ctx), i.memory)
-	ctx = experimental.WithCloseNotifier(ctx, experimental.CloseNotifyFunc(func(context.Context, uint32) { i.exited.Store(true) }))
-	config := wazero.NewModuleConfig().WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().
-		WithNanosleep(i.sleep).WithStdout(i.stdio.writer("info")).WithStderr(i.stdio.writer("error"))
-	p, err := i.module.plugin.Instance(ctx, extism.PluginInstanceConfig{ModuleConfig: config})
-	if err != nil {
-		return err
-	}
+// admit puts a guest into the instance.
+func (i *instance) admit(g guest) {
+	i.guest = g
 	i.module.engine.instances.Add(1)
-	i.plugin = p
-	p.SetLogger(func(level extism.LogLevel, message string) { i.log(strings.ToLower(level.String()), message) })
-	return nil
-}
-
-func (i *instance) enter(ctx context.Context) context.Context {
-	i.ctx.Store(&ctx)
-	return context.WithValue(ctx, instanceKey{}, i)
 }
 
 func (i *instance) log(level, message string) {
@@ -100,31 +83,25 @@ func (i *instance) Call(ctx context.Context, export string, input []byte) (Resul
 	if err := i.check(export, input); err != nil {
 		return i.result(), err
 	}
-	var (
-		rc     uint32
-		output []byte
-		failed error
-	)
+	var a answer
+	i.sound = false
 	doing := fmt.Sprintf("action %q", export)
-	err := i.run(ctx, doing, func() { rc, output, failed = i.plugin.CallWithContext(i.enter(ctx), export, input) })
+	err := i.run(ctx, doing, func() {
+		i.ctx.Store(&ctx)
+		a = i.guest.call(ctx, i, export, input)
+	})
 	if err != nil {
 		return Result{Usage: Usage{MemoryBytes: i.memory.peak.Load()}}, err
 	}
 	i.stdio.flush(i.log)
 	r := i.result()
-	r.RC = rc
-	if failed != nil && i.halted.Load() == nil && !i.exited.Load() && ctx.Err() == nil {
-		if text := i.plugin.GetError(); text != "" && text == failed.Error() {
-			r.Failure, failed = text, nil
-		}
-	}
-	if err := i.classify(ctx, doing, failed); err != nil {
+	if err := i.classify(ctx, doing, a.err); err != nil {
 		return r, err
 	}
-	if len(output) > i.config.Limits.OutputBytes {
-		return r, overrun(automation.CodeOutputLimit, "output_bytes", "the action's output has %d bytes, more than the limit of %d", len(output), i.config.Limits.OutputBytes)
+	if len(a.output) > i.config.Limits.OutputBytes {
+		return r, overrun(automation.CodeOutputLimit, "output_bytes", "the action's output has %d bytes, more than the limit of %d", len(a.output), i.config.Limits.OutputBytes)
 	}
-	r.Output = output
+	r.RC, r.Output, r.Failure, i.sound = a.rc, a.output, a.failure, true
 	return r, nil
 }
 
@@ -196,13 +173,14 @@ func (i *instance) Close(context.Context) {
 	if i.lost {
 		return
 	}
-	i.dispose()
+	i.dispose(i.sound)
 }
 
-func (i *instance) dispose() {
-	if i.plugin != nil {
-		_ = i.plugin.CloseWithContext(context.Background())
-		i.plugin = nil
+// dispose lets the guest go; sound says that it may be used again.
+func (i *instance) dispose(sound bool) {
+	if i.guest != nil {
+		i.guest.leave(sound)
+		i.guest = nil
 		i.module.engine.instances.Add(-1)
 	}
 }

@@ -26,14 +26,26 @@ func guest(tb testing.TB) []byte {
 	return b
 }
 
-func newEngine(tb testing.TB, change func(*engine.Settings)) *engine.Extism {
+// onBoth runs a test on each engine.
+func onBoth(t *testing.T, test func(t *testing.T, kind string)) {
+	t.Helper()
+	t.Parallel()
+	for _, kind := range engine.Names() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, kind)
+		})
+	}
+}
+
+func newEngine(tb testing.TB, kind string, change func(*engine.Settings)) engine.Engine {
 	tb.Helper()
 	s := engine.DefaultSettings()
 	s.CacheDir = cacheDir(tb)
 	if change != nil {
 		change(&s)
 	}
-	e, err := engine.NewExtism(s)
+	e, err := engine.New(kind, s)
 	if err != nil {
 		tb.Fatal(err)
 	}

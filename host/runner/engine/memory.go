@@ -51,13 +51,9 @@ func (l *linear) Reallocate(size uint64) []byte {
 	if size <= have {
 		return l.buf
 	}
-	grow := size - have
-	if grow > uint64(max(0, l.b.limit-l.b.used)) {
-		l.b.refused.Store(true)
+	if !l.b.take(int64(size - have)) {
 		return nil
 	}
-	l.b.used += int64(grow)
-	l.b.peak.Store(max(l.b.peak.Load(), l.b.used))
 	if size > uint64(cap(l.buf)) {
 		room := max(size, min(uint64(l.b.sizes[l.index].Load()), uint64(l.b.limit), maxHint))
 		if have > 0 {
@@ -71,6 +67,24 @@ func (l *linear) Reallocate(size uint64) []byte {
 	}
 	l.buf = l.buf[:size]
 	return l.buf
+}
+
+// take notes that so many bytes more are used; false: the budget has not so many.
+func (b *budget) take(n int64) bool {
+	if n > max(0, b.limit-b.used) {
+		b.refused.Store(true)
+		return false
+	}
+	b.used += n
+	b.peak.Store(max(b.peak.Load(), b.used))
+	return true
+}
+
+// begin makes it the budget of another attempt, which has used so much already.
+func (b *budget) begin(limit, used int64) {
+	b.limit, b.used = limit, used
+	b.peak.Store(used)
+	b.refused.Store(false)
 }
 
 // Free leaves the buffer to the garbage collector.

@@ -37,7 +37,7 @@ func (i *instance) run(ctx context.Context, doing string, work func()) error {
 			close(done)
 			return
 		}
-		i.dispose() // nobody else will
+		i.dispose(false) // nobody else will
 		i.module.stuck.Add(-1)
 		i.module.engine.abandoned.Add(-1)
 	})
@@ -95,7 +95,7 @@ func (i *instance) await(ctx context.Context, done <-chan struct{}) bool {
 
 // start runs work on a goroutine that the engine waits for, and which holds the
 // module; false when the engine is shut down.
-func (e *Extism) start(c *compiled, work func()) bool {
+func (e *core) start(c *compiled, work func()) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {

@@ -27,7 +27,9 @@ type Settings struct {
 	GuestGrace, HostGrace time.Duration
 	// CompileTimeout is how long callers wait for a compile.
 	CompileTimeout time.Duration
-	Log            *slog.Logger
+	// Pool is what the native engine keeps for later attempts.
+	Pool PoolSettings
+	Log  *slog.Logger
 }
 
 // DefaultSettings returns settings that work; CacheDir is empty.
@@ -35,7 +37,8 @@ func DefaultSettings() Settings {
 	return Settings{
 		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, Module: wasmfile.DefaultLimits(),
 		GuestGrace: 100 * time.Millisecond, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
-		Log: slog.New(slog.DiscardHandler),
+		Pool: PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
+		Log:  slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -54,6 +57,9 @@ func (s Settings) Validate() error {
 	check(s.GuestGrace > 0, "guest_grace")
 	check(s.HostGrace > 0, "host_grace")
 	check(s.CompileTimeout > 0, "compile_timeout")
+	check(s.Pool.Bytes > 0, "pool.bytes")
+	check(s.Pool.PerModule > 0, "pool.per_module")
+	check(s.Pool.Idle > 0, "pool.idle")
 	check(s.Log != nil, "log")
 	return errors.Join(errs...)
 }

@@ -13,9 +13,10 @@ import (
 	"opsconductor.dev/host/runner/engine"
 )
 
-func TestGoGuest(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t, nil)
+func TestGoGuest(t *testing.T) { onBoth(t, testGoGuest) }
+
+func testGoGuest(t *testing.T, kind string) {
+	e := newEngine(t, kind, nil)
 	m := load(t, e, "guest", guest(t))
 	for _, tc := range []struct {
 		export, input, output, failure string
@@ -53,9 +54,10 @@ func TestGoGuest(t *testing.T) {
 	}
 }
 
-func TestSandbox(t *testing.T) {
-	t.Parallel()
-	m := load(t, newEngine(t, nil), "guest", guest(t))
+func TestSandbox(t *testing.T) { onBoth(t, testSandbox) }
+
+func testSandbox(t *testing.T, kind string) {
+	m := load(t, newEngine(t, kind, nil), "guest", guest(t))
 	r, err := call(t.Context(), m, config(), "clock", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -76,9 +78,10 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	m := load(t, newEngine(t, nil), "guest", guest(t))
+func TestLimits(t *testing.T) { onBoth(t, testLimits) }
+
+func testLimits(t *testing.T, kind string) {
+	m := load(t, newEngine(t, kind, nil), "guest", guest(t))
 	for _, tc := range []struct {
 		name, export string
 		input        int
@@ -110,9 +113,10 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestDeadlineAndCancel(t *testing.T) {
-	t.Parallel()
-	m := load(t, newEngine(t, nil), "guest", guest(t))
+func TestDeadlineAndCancel(t *testing.T) { onBoth(t, testDeadlineAndCancel) }
+
+func testDeadlineAndCancel(t *testing.T, kind string) {
+	m := load(t, newEngine(t, kind, nil), "guest", guest(t))
 	for _, export := range []string{"spin", "sleep"} {
 		t.Run(export, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +145,7 @@ func TestDeadlineAndCancel(t *testing.T) {
 	t.Run("host function that does not return", func(t *testing.T) {
 		t.Parallel()
 		free := make(chan struct{})
-		e := newEngine(t, func(s *engine.Settings) { s.HostGrace = 50 * time.Millisecond })
+		e := newEngine(t, kind, func(s *engine.Settings) { s.HostGrace = 50 * time.Millisecond })
 		m := load(t, e, "guest", guest(t))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -162,9 +166,10 @@ func TestDeadlineAndCancel(t *testing.T) {
 	})
 }
 
-func TestModulesAreShared(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t, func(s *engine.Settings) { s.Modules = 1 })
+func TestModulesAreShared(t *testing.T) { onBoth(t, testModulesAreShared) }
+
+func testModulesAreShared(t *testing.T, kind string) {
+	e := newEngine(t, kind, func(s *engine.Settings) { s.Modules = 1 })
 	wasm := guest(t)
 	var reads atomic.Int64
 	var wg sync.WaitGroup
@@ -207,9 +212,10 @@ func TestModulesAreShared(t *testing.T) {
 	eventually(t, func() bool { s := e.Stats(); return s.Modules == 1 && s.Instances == 0 })
 }
 
-func TestBadModuleIsForgotten(t *testing.T) {
-	t.Parallel()
-	e := newEngine(t, nil)
+func TestBadModuleIsForgotten(t *testing.T) { onBoth(t, testBadModuleIsForgotten) }
+
+func testBadModuleIsForgotten(t *testing.T, kind string) {
+	e := newEngine(t, kind, nil)
 	_, err := e.Load(t.Context(), "x", bytesOf(hand(0x1a))) // drop of nothing
 	wantCode(t, err, automation.CodeBadPlugin)
 	eventually(t, func() bool { return e.Stats().Modules == 0 })
