@@ -40,7 +40,7 @@ run: build ## Start a server on ./opsconductor-data; print its URL and admin tok
 
 .PHONY: test
 test: setup build ## Run all tests
-	@go test ./...
+	@OPSCONDUCTOR_ALL_GUESTS=1 go test ./...
 
 .PHONY: race
 race: setup build ## Run the tests of what runs concurrently under the race detector (RACE=./... for all)

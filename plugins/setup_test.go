@@ -119,7 +119,7 @@ func newRig(t testing.TB, f *fakes, artifacts map[string][]byte) *rig {
 	settings := engine.DefaultSettings()
 	settings.CacheDir = cacheDir(t)
 	settings.CompileTimeout = patience
-	e, err := engine.NewExtism(settings)
+	e, err := engine.New(engine.NameNative, settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,27 @@ have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
 have busybox || missing+=(busybox) # one of the shells that quoting is tested in
 have curl || missing+=(curl)
+# Guests of the sandbox's tests in other languages than Go.
+have clang || missing+=(clang)
+have wasm-ld || missing+=(lld)
+[[ -d /usr/include/wasm32-wasi ]] || missing+=(wasi-libc libclang-rt-14-dev-wasm32)
+[[ -x /usr/bin/rustc ]] || missing+=(rustc)
+compgen -G '/usr/lib/rustlib/wasm32-unknown-unknown' >/dev/null || missing+=(libstd-rust-dev-wasm32)
+have npm || missing+=(nodejs npm)
+
+# The compiler of AssemblyScript, in the folder of this tree's tools.
+assemblyscript() {
+  local version=0.28.20 dir
+  dir=$(cd "$(dirname "$0")/.." && pwd)/.cache/tools/assemblyscript
+  if [[ ! -x $dir/node_modules/.bin/asc ]]; then
+    echo "setup: installing assemblyscript $version"
+    mkdir -p "$dir"
+    npm install --silent --no-audit --no-fund --prefix "$dir" "assemblyscript@$version" >/dev/null
+  fi
+}
 
 if ((${#missing[@]} == 0)); then
+  assemblyscript
   exit 0
 fi
 if ((EUID != 0)); then
@@ -57,3 +76,4 @@ if ! { apt-get update && apt-get install -y --no-install-recommends "${missing[@
   exit 1
 fi
 rm -f "$log"
+assemblyscript

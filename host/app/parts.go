@@ -29,7 +29,8 @@ func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
 	limits := engine.DefaultLimits()
 	limits.MemoryBytes = int64(a.cfg.PluginMemory) << 20
 	settings.MaxMemoryBytes = max(settings.MaxMemoryBytes, limits.MemoryBytes)
-	eng, err := engine.NewExtism(settings)
+	settings.Pool.PerModule = a.cfg.Slots
+	eng, err := engine.New(a.cfg.Engine, settings)
 	if err != nil {
 		return nil, fmt.Errorf("make the engine: %w", err)
 	}
@@ -54,6 +55,8 @@ func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
 	}
 	a.metrics.Gauge("plugin_modules", "Compiled plugin modules in memory.", func() float64 { return float64(eng.Stats().Modules) })
 	a.metrics.Gauge("plugin_instances", "Sandboxes that are open.", func() float64 { return float64(eng.Stats().Instances) })
+	a.metrics.Gauge("plugin_instances_idle", "Sandboxes that wait to be used again.", func() float64 { return float64(eng.Stats().Idle) })
+	a.metrics.Gauge("plugin_instances_idle_bytes", "About how much memory of their own these have.", func() float64 { return float64(eng.Stats().IdleBytes) })
 	a.metrics.Gauge("plugin_calls_abandoned", "Sandboxed calls that did not stop when asked and still run.",
 		func() float64 { return float64(eng.Stats().Abandoned) })
 	return &pluginParts{registry: reg, runner: run}, nil

@@ -37,6 +37,8 @@ type Config struct {
 	PerTarget int
 	// PluginMemory is the most memory an attempt's plugin may have, in MiB.
 	PluginMemory int
+	// Engine runs plugins: native, or extism, the reference.
+	Engine string
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
@@ -56,6 +58,7 @@ func Defaults() Config {
 		Slots:           64 * runtime.GOMAXPROCS(0),
 		PerTarget:       10,
 		PluginMemory:    64,
+		Engine:          "native",
 		MaxOutput:       1 << 20,
 		ShutdownTimeout: 20 * time.Second,
 		LogLevel:        "info",
@@ -102,6 +105,9 @@ func (c Config) Validate() error {
 	between("slots", c.Slots, 1, 100_000)
 	between("per-target", c.PerTarget, 0, 100_000)
 	between("plugin-memory", c.PluginMemory, 1, 4096)
+	if c.Engine != "native" && c.Engine != "extism" {
+		bad("engine", "is none of native and extism")
+	}
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.ShutdownTimeout <= 0 || c.ShutdownTimeout > time.Hour {
 		bad("shutdown-timeout", "is %s; it may be more than 0s, up to 1h", c.ShutdownTimeout)

@@ -82,7 +82,7 @@ func (s *shelf) change(f func(*automation.Plugin)) {
 
 func setup(tb testing.TB, s *shelf, now func() time.Time) *registry.Registry {
 	tb.Helper()
-	e, err := engine.NewExtism(engine.DefaultSettings())
+	e, err := engine.New(engine.NameNative, engine.DefaultSettings())
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -47,7 +47,7 @@ type world struct {
 	intent []automation.Digest
 	fail   error // of the intent
 	config runner.Config
-	engine *engine.Extism
+	engine engine.Engine
 }
 
 // anything is the request of both host functions.
@@ -79,7 +79,7 @@ func newWorld(tb testing.TB, effect automation.Effect) *world {
 		s.CacheDir = dir + "/opsconductor-test/wasm"
 	}
 	s.HostGrace = 200 * time.Millisecond
-	w.engine, err = engine.NewExtism(s)
+	w.engine, err = engine.New(engine.NameNative, s)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -268,7 +268,7 @@ func TestBuiltinPluginsPassTheGate(t *testing.T) {
 		t.Skip("the built-in plugins are not built: run make plugins")
 	}
 	f := setup(t)
-	eng, err := engine.NewExtism(engine.DefaultSettings())
+	eng, err := engine.New(engine.NameNative, engine.DefaultSettings())
 	if err != nil {
 		t.Fatal(err)
 	}

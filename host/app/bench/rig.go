@@ -117,7 +117,7 @@ func openStore(ctx context.Context, o Options, dir string) (store.Store, func() 
 func (b *rig) parts(ctx context.Context, dir string) (worker.Executor, func() error, error) {
 	settings := engine.DefaultSettings()
 	settings.CacheDir = filepath.Join(dir, "cache")
-	eng, err := engine.NewExtism(settings)
+	eng, err := engine.New(engine.NameNative, settings)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the engine: %w", err)
 	}

@@ -77,7 +77,7 @@ func (a *arena) alloc(n uint64) uint64 {
 		return 0
 	}
 	need := n + arenaHeader
-	if left := a.room - a.used + arenaRoot - 1; need >= left {
+	if left := a.room - a.used - (arenaRoot - 1); need >= left {
 		if at := a.reuse(n); at != 0 {
 			return at
 		}

@@ -5,10 +5,31 @@
 //
 // An Engine keeps compiled modules by the digest of their artifact. A Module is a
 // reference to one of them: while somebody holds it, it is not closed, whatever
-// leaves the cache. An Instance is a fresh sandbox of a module for one attempt:
+// leaves the cache. An Instance is a sandbox of a module for one attempt, in which
+// nothing is left of any other:
 // memory of its own, no files, no environment, no arguments, no network, the
 // system's clocks, crypto/rand, a sleep that the context ends, and the host
 // functions that its Config carries. Limits bound it; each has a code of its own.
+//
+// # Two engines
+//
+// extism is extism/go-sdk as it is, with a fresh sandbox for every attempt: the
+// reference. native serves the same guest ABI in Go (arena.go is Extism's memory,
+// native_env.go its functions) and takes sandboxes from a pool. The first sandbox
+// of a module is initialised as in the reference; if its initialisation had nothing
+// to do with the attempt, what its memory and its mutable globals hold then is the
+// snapshot. Every later sandbox begins there, and is put back there after its
+// attempt: on Linux the memory is a private mapping of one sealed file, and what the
+// attempt wrote is dropped. A sandbox that trapped, was stopped, grew, or changed
+// what lies outside memory and globals (a table, a file of WASI's) is thrown away; a
+// module whose code can do such things to tables, or that has a start function, gets
+// a fresh sandbox for every attempt. What an initialisation drew at random is the
+// same in all sandboxes of a module until it leaves the host's memory; random
+// numbers drawn later are not.
+//
+// The engines differ where a guest breaks Extism's rules: the kernel keeps its
+// bookkeeping between the blocks, where a guest can read and spoil it; native shows
+// zeros there.
 //
 // # Failures
 //

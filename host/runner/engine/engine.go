@@ -20,7 +20,7 @@ const (
 )
 
 // Names are the engines that New makes, the default first.
-func Names() []string { return []string{NameExtism, NameNative} }
+func Names() []string { return []string{NameNative, NameExtism} }
 
 // New returns the engine with a name.
 func New(name string, s Settings) (Engine, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -204,7 +205,7 @@ func (p *nativeProgram) offer(g *nativeGuest) {
 	s := &snapshot{globals: g.read()}
 	var err error
 	if s.memory, err = newImage(g.memory.view()); err != nil {
-		p.module.engine.settings.Log.Error("a plugin's sandboxes cannot be used again", "error", err)
+		p.module.engine.settings.Log.Error("a plugin's sandboxes cannot be used again", slog.String("digest", string(p.module.digest)), slog.Any("error", err))
 		return
 	}
 	p.image.Store(s)

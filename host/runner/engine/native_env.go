@@ -117,7 +117,7 @@ func (p *nativeProgram) buildEnv(ctx context.Context) error {
 		t := sig(signature)
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, stack []uint64) {
 			g := guestOf(ctx)
-			g.touch()
+			g.serve()
 			f(g, stack)
 		}), wazeroTypes(t.Params), wazeroTypes(t.Results)).Export(name)
 	}
@@ -136,7 +136,7 @@ func (p *nativeProgram) buildUser(ctx context.Context) error {
 	for _, name := range names {
 		b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, stack []uint64) {
 			g := guestOf(ctx)
-			g.touch()
+			g.serve()
 			stack[0] = g.current.Load().hostCall(ctx, &g.arena, name, stack[0])
 		}), wazeroTypes(t.Params), wazeroTypes(t.Results)).Export(name)
 	}

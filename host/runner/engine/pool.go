@@ -2,6 +2,7 @@ package engine
 
 import (
 	"container/list"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +12,8 @@ import (
 type PoolSettings struct {
 	// Bytes is how much memory of their own all idle sandboxes may have.
 	Bytes int64
-	// PerModule is how many sandboxes of one module may be idle.
+	// PerModule is how many sandboxes of one module may be idle; 0: none, each attempt
+	// has a fresh one.
 	PerModule int
 	// Idle is how long a sandbox may be.
 	Idle time.Duration
@@ -55,11 +57,10 @@ func (p *pool) take(of *nativeProgram) *nativeGuest {
 func (p *pool) remove(e *list.Element) *nativeGuest {
 	g := p.idle.Remove(e).(*nativeGuest)
 	elements := p.of[g.program]
-	for i := len(elements) - 1; i >= 0; i-- {
-		if elements[i] == e {
-			elements = append(elements[:i], elements[i+1:]...)
-			break
-		}
+	if last := len(elements) - 1; elements[last] == e {
+		elements = elements[:last]
+	} else {
+		elements = slices.DeleteFunc(elements, func(x *list.Element) bool { return x == e })
 	}
 	if len(elements) == 0 {
 		delete(p.of, g.program)

@@ -98,7 +98,7 @@ func (m *image) adopt(r *region) error {
 	if m.file == nil {
 		return m.restore(r)
 	}
-	at := unsafe.Pointer(unsafe.SliceData(r.all))
+	at := unsafe.Pointer(unsafe.SliceData(r.all)) //nolint:gosec // the address of a mapping, which does not move
 	_, err := unix.MmapPtr(int(m.file.Fd()), 0, at, uintptr(m.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED)
 	if err != nil {
 		return fmt.Errorf("map the image of a memory: %w", err)

@@ -58,7 +58,7 @@ func (s Settings) Validate() error {
 	check(s.HostGrace > 0, "host_grace")
 	check(s.CompileTimeout > 0, "compile_timeout")
 	check(s.Pool.Bytes > 0, "pool.bytes")
-	check(s.Pool.PerModule > 0, "pool.per_module")
+	check(s.Pool.PerModule >= 0, "pool.per_module")
 	check(s.Pool.Idle > 0, "pool.idle")
 	check(s.Log != nil, "log")
 	return errors.Join(errs...)

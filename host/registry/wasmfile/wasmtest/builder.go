@@ -16,6 +16,7 @@ type Builder struct {
 	funcs   [][]byte
 	tables  [][]byte
 	memory  []byte
+	globals [][]byte
 	exports [][]byte
 	start   []byte
 	bodies  [][]byte
@@ -99,6 +100,13 @@ func (b *Builder) Memory(pages uint64) {
 	b.exports = append(b.exports, slices.Concat(text("memory"), []byte{2, 0}))
 }
 
+// Global adds a mutable global of a type, by its binary code, and returns its
+// index; initial is an expression without its end.
+func (b *Builder) Global(kind byte, initial []byte) int {
+	b.globals = append(b.globals, slices.Concat([]byte{kind, 1}, initial, []byte{0x0b}))
+	return len(b.globals) - 1
+}
+
 // Start sets the start function.
 func (b *Builder) Start(function int) { b.start = U(uint64(function)) }
 
@@ -128,6 +136,7 @@ func (b *Builder) Bytes() []byte {
 	if b.memory != nil {
 		vector(5, [][]byte{b.memory})
 	}
+	vector(6, b.globals)
 	vector(7, b.exports)
 	if b.start != nil {
 		section(8, b.start)

@@ -91,4 +91,64 @@ func clock() int32 {
 	return 0
 }
 
+var (
+	cells   [4096]byte
+	counter uint32
+	kept    = map[byte][]byte{}
+)
+
+func depth(n byte) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return depth(n-1) + 1
+}
+
+// mix does something with all kinds of state for each byte of the input, and
+// returns what it saw: that depends on the input alone, if nothing is left of an
+// earlier attempt.
+//
+//go:wasmexport mix
+func mix() int32 {
+	h := uint64(14695981039346656037)
+	for _, b := range pdk.Input() {
+		h = (h ^ uint64(b)) * 1099511628211
+		switch b & 7 {
+		case 0:
+			counter += uint32(b)
+		case 1:
+			cells[h%4096] ^= b | 1
+		case 2:
+			if old, ok := kept[b>>3]; ok {
+				h += uint64(len(old)) + uint64(old[0])
+				delete(kept, b>>3)
+			} else {
+				kept[b>>3] = append(make([]byte, 0, int(b)*16+1), b)
+			}
+		case 3:
+			h += uint64(counter) + uint64(len(kept))
+		case 4:
+			for _, c := range cells {
+				h = h*31 + uint64(c)
+			}
+		case 5:
+			for _, c := range pdk.Ask(hostEcho, []byte{b}) {
+				h = h*31 + uint64(c)
+			}
+		case 6:
+			name := fmt.Sprint("v", b>>4)
+			if old := pdk.Var(name); old != nil {
+				h += uint64(old[0])
+			}
+			pdk.SetVar(name, []byte{b})
+		case 7:
+			h += depth(b)
+		}
+	}
+	text := fmt.Sprintf("%016x", h)
+	pdk.Log(text)
+	pdk.Output([]byte(text))
+	return 0
+}
+
 func main() {}

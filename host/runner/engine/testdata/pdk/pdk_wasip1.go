@@ -26,6 +26,15 @@ func outputSet(offset, n uint64)
 //go:wasmimport extism:host/env error_set
 func errorSet(offset uint64)
 
+//go:wasmimport extism:host/env var_get
+func varGet(name uint64) uint64
+
+//go:wasmimport extism:host/env var_set
+func varSet(name, value uint64)
+
+//go:wasmimport extism:host/env log_info
+func logInfo(offset uint64)
+
 // Input returns the action's input.
 func Input() []byte {
 	b := make([]byte, inputLength())
@@ -50,9 +59,25 @@ func Output(b []byte) { outputSet(Put(b), uint64(len(b))) }
 // SetErrorString sets the action's error.
 func SetErrorString(s string) { errorSet(Put([]byte(s))) }
 
+// Log logs a line.
+func Log(s string) { logInfo(Put([]byte(s))) }
+
+// Var returns a variable; nil without one.
+func Var(name string) []byte {
+	at := varGet(Put([]byte(name)))
+	if at == 0 {
+		return nil
+	}
+	return get(at)
+}
+
+// SetVar sets a variable.
+func SetVar(name string, value []byte) { varSet(Put([]byte(name)), Put(value)) }
+
 // Ask calls a host function.
-func Ask(f func(uint64) uint64, request []byte) []byte {
-	at := f(Put(request))
+func Ask(f func(uint64) uint64, request []byte) []byte { return get(f(Put(request))) }
+
+func get(at uint64) []byte {
 	b := make([]byte, length(at))
 	for i := range b {
 		b[i] = byte(load(at + uint64(i)))
