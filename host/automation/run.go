@@ -59,6 +59,7 @@ type Target struct {
 	OS         string         `json:"os,omitempty"`
 	Tags       []string       `json:"tags,omitempty"`
 	Credential CredentialID   `json:"credential,omitempty"`
+	Queue      string         `json:"queue,omitempty"` // task queue; "": the default one
 	Vars       map[string]any `json:"vars,omitempty"`
 }
 

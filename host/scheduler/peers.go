@@ -215,11 +215,11 @@ func (t *turn) overCursors() []store.Cursor {
 // this one first among equals: its own attempts begin without a way through the store.
 func (t *turn) grant(now time.Time) {
 	me := t.me.host
-	own := machine.Lease{Host: me.ID, Epoch: me.Epoch}
+	own := machine.Lease{Host: me.ID, Epoch: me.Epoch, Queues: me.Queues}
 	var open []*room
 	for _, p := range t.peers.order {
 		if used := t.m.OpenOn(p.host.ID); p.live() && p.host.ID != me.ID && used < p.host.Slots {
-			open = append(open, &room{lease: machine.Lease{Host: p.host.ID, Epoch: p.host.Epoch}, used: used, slots: p.host.Slots})
+			open = append(open, &room{lease: machine.Lease{Host: p.host.ID, Epoch: p.host.Epoch, Queues: p.host.Queues}, used: used, slots: p.host.Slots})
 		}
 	}
 	mine := &room{lease: own, used: t.m.OpenOn(me.ID), slots: me.Slots}

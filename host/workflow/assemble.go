@@ -55,7 +55,7 @@ func (b *builder) dynamic() bool {
 }
 
 func (s *step) dynamic() bool {
-	return s.plan.If != "" || s.forEach.expression != "" || len(s.plan.Dynamic) > 0
+	return s.plan.If != "" || s.forEach.expression != "" || len(s.plan.Dynamic) > 0 || s.plan.KeyDynamic
 }
 
 // typedSteps says of each step whether an expression may read it.

@@ -139,6 +139,9 @@ func (b *builder) checkStep(s *step, envs *envs) error {
 		}
 		b.checkCondition(s, env)
 	}
+	if err := b.checkKey(s, envs); err != nil {
+		return err
+	}
 	if err := b.checkRetry(s); err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ func (b *builder) readSteps() bool {
 		b.readRetry(s)
 		b.readTimes(s)
 		b.readPolicy(s)
+		b.readSharing(s)
 		s.plan.If = n.str("if")
 		if e := n.str("effect"); e != "" {
 			s.plan.Effect = automation.Effect(e)

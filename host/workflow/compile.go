@@ -102,12 +102,20 @@ func (c *compiler) step(i int) error {
 	if err := c.retry(i); err != nil {
 		return err
 	}
-	if len(ps.Dynamic) == 0 {
+	if len(ps.Dynamic) == 0 && !ps.KeyDynamic {
 		return nil
 	}
 	env, err := c.stepEnv(own)
 	if err != nil {
 		return err
+	}
+	if ps.KeyDynamic {
+		if err := c.key(i, env); err != nil {
+			return err
+		}
+	}
+	if len(ps.Dynamic) == 0 {
+		return nil
 	}
 	return c.with(i, env)
 }

@@ -129,8 +129,8 @@ func change(t *testing.T, path []any, name string) ([]byte, string) {
 		pointer += fmt.Sprintf("/%v", p)
 	}
 	if name == "" {
-		object["queue"] = 1
-		pointer += "/queue"
+		object["colour"] = 1
+		pointer += "/colour"
 	} else {
 		delete(object, name)
 		pointer += "/" + name

@@ -61,6 +61,15 @@ type PlanStep struct {
 	// Compensates are steps, among Needs, of which one must have failed for this one
 	// to run; then Policy is not looked at.
 	Compensates []int `json:"compensates,omitempty"`
+	// Queue is the task queue; "": the target's, or the default one. Priority is from
+	// MinPriority to MaxPriority.
+	Queue    string `json:"queue,omitempty"`
+	Priority int    `json:"priority,omitempty"`
+	// ConcurrencyKey: items with the same one, of all runs of the tenant, don't run at
+	// the same time, unless a limit allows it; "": none. KeyDynamic: it holds
+	// expressions, and is evaluated for each item.
+	ConcurrencyKey string `json:"concurrency_key,omitempty"`
+	KeyDynamic     bool   `json:"concurrency_key_dynamic,omitempty"`
 	// If is a CEL expression; "": always.
 	If string `json:"if,omitempty"`
 	// With is the step's inputs, filled in as far as the workflow's inputs go.

@@ -27,6 +27,7 @@ type programStep struct {
 	loop      *expr.Program // for_each over an expression
 	elements  []Element     // of a fan-out that is known
 	with      []segment     // nil when constant
+	key       *segment      // of concurrency_key; nil when it is the plan's own
 	elem      *schema.Type  // of `item`
 }
 
@@ -46,7 +47,7 @@ func Compile(p *Plan) (*Program, error) {
 	}
 	if p.Expressions == nil {
 		for i := range p.Steps {
-			if s := &p.Steps[i]; !s.Constant && len(s.Dynamic) > 0 || s.If != "" || s.Retry.If != "" || s.ForEach != nil && s.ForEach.Expression != "" {
+			if s := &p.Steps[i]; !s.Constant && len(s.Dynamic) > 0 || s.KeyDynamic || s.If != "" || s.Retry.If != "" || s.ForEach != nil && s.ForEach.Expression != "" {
 				return nil, automation.Errorf(automation.CodeInvalid, "step %s of the plan has an expression without its types", s.ID)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // ReadsSteps reports whether an expression of the step reads results of steps.
 func (p *Program) ReadsSteps(step int) bool {
 	s := &p.steps[step]
-	if readsSteps(s.condition) || readsSteps(s.loop) {
+	if readsSteps(s.condition) || readsSteps(s.loop) || s.keyReadsSteps() {
 		return true
 	}
 	return slices.ContainsFunc(s.with, func(g segment) bool { return slices.ContainsFunc(g.programs, readsSteps) })

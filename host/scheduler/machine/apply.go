@@ -121,7 +121,9 @@ func reason(s string) string {
 func (m *Machine) granted(it *item, f *automation.Fact) {
 	r := it.step.run
 	m.begin(r, f.At)
-	m.toReady(it, f.At) // a backoff or a parking that the grant shows to be over
+	if it.state != automation.ItemReady { // a backoff that the grant shows to be over
+		m.setItem(it, automation.ItemReady, f.At)
+	}
 	it.attempt, it.host, it.epoch = f.Attempt, f.Host, f.HostEpoch
 	it.granted, it.started, it.intent, it.cancel = f.At, time.Time{}, false, false
 	m.acquire(it)

@@ -59,11 +59,10 @@ func (m *Machine) Snapshot() map[string]Item {
 // Stopping reports whether a run that is open ends already.
 func (m *Machine) Stopping(id automation.RunID) bool { return m.runs[id].stopping != "" }
 
-// Fault checks the machine's own books: limits, counts and parking. "" is good.
-func (m *Machine) Fault(idleSlots bool) string {
+// Fault checks the machine's own books: limits, counts and what waits. "" is good.
+func (m *Machine) Fault(now time.Time, idleSlots bool) string {
 	open := 0
 	used := map[*limit]int{}
-	parked := map[*limit]int{}
 	for id, r := range m.runs {
 		if r.state.Ended() {
 			return fmt.Sprintf("run %s has ended and is still here", id)
@@ -79,14 +78,14 @@ func (m *Machine) Fault(idleSlots bool) string {
 				if it.state.Open() && !s.plan.Scheduler {
 					runOpen++
 				}
-				if it.holds() {
-					m.each(it, func(l *limit) bool { used[l]++; return true })
+				if it.holds() != (len(it.held) > 0) && len(m.limitsOf(it)) > 0 {
+					return fmt.Sprintf("%s/%d/%d is %s and counts against %d limits", id, i, j, it.state, len(it.held))
 				}
-				if it.state == automation.ItemParked {
-					parked[it.parked]++
+				for _, l := range it.held {
+					used[l]++
 				}
-				if it.state == automation.ItemReady && idleSlots && r.stopping == "" && r.state != automation.RunPaused {
-					return fmt.Sprintf("%s/%d/%d is ready while slots are free", id, i, j)
+				if fault := m.waitFault(it, now, idleSlots); fault != "" {
+					return fmt.Sprintf("%s/%d/%d %s", id, i, j, fault)
 				}
 				if it.state.Open() && !s.mayRun() {
 					return fmt.Sprintf("%s/%d/%d runs, and what it needs has not ended as it must", id, i, j)
@@ -108,24 +107,69 @@ func (m *Machine) Fault(idleSlots bool) string {
 		return fmt.Sprintf("the machine counts %d open attempts; it has %d", m.open, open)
 	}
 	for l, n := range used {
-		if n != l.used || n > l.max {
-			return fmt.Sprintf("limit %s counts %d of %d; it has %d", l.name, l.used, l.max, n)
+		if n != l.used || l.kind != limitParallel && m.counters[l.counter] != l {
+			return fmt.Sprintf("limit %s %q counts %d of %d; it has %d", l.kind, l.match, l.used, l.max, n)
 		}
 	}
-	for l, n := range parked {
-		if l == nil {
-			return "an item is parked on nothing"
-		}
-		if idleSlots && l.used < l.max {
-			return fmt.Sprintf("%d items are parked on limit %s, which has room (%d of %d)", n, l.name, l.used, l.max)
-		}
-	}
-	for _, l := range m.targets {
+	for _, l := range m.counters {
 		if used[l] != l.used {
-			return fmt.Sprintf("limit %s counts %d; it has %d", l.name, l.used, used[l])
+			return fmt.Sprintf("limit %s %q counts %d; it has %d", l.kind, l.match, l.used, used[l])
 		}
 	}
 	return ""
+}
+
+// waitFault says what is wrong with how an item waits: a ready one stands in line,
+// or waits for a limit that has no room, or that others of its queue were let in for.
+func (m *Machine) waitFault(it *item, now time.Time, idleSlots bool) string {
+	if it.state != automation.ItemReady || it.step.run.state == automation.RunPaused || it.step.run.stopping != "" {
+		return ""
+	}
+	if !it.queued || !slices.Contains(it.in.items, it) {
+		return "is ready and stands nowhere"
+	}
+	for f := it.in; f != nil; f = f.above {
+		l := f.parked
+		switch {
+		case l == nil && f.above != nil && !f.listed, l == nil && f.above == nil && f.at == nil:
+			return "is ready, and its flow stands nowhere"
+		case l == nil:
+			continue
+		case !slices.Contains(f.limits, l):
+			return fmt.Sprintf("waits for limit %s %q, which it does not count against", l.kind, l.match)
+		case !l.full(now) && (idleSlots || !m.letIn(l, f.queue)):
+			return fmt.Sprintf("waits for limit %s %q, which has room (%d of %d, rate spent: %v)", l.kind, l.match, l.used, l.max, l.spent(now))
+		}
+		return ""
+	}
+	if idleSlots {
+		return "is ready while slots are free"
+	}
+	return ""
+}
+
+// letIn reports whether a flow that counts against a limit stands in a queue's line.
+func (m *Machine) letIn(l *limit, queue string) bool {
+	lines := []*line{&m.carried}
+	for _, q := range m.lines {
+		if q.name == queue {
+			lines = append(lines, &q.line)
+		}
+	}
+	for _, q := range lines {
+		for _, p := range q.h {
+			for _, f := range p.flows {
+				if f.counts(l) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (f *flow) counts(l *limit) bool {
+	return slices.Contains(f.limits, l) || slices.ContainsFunc(f.ready, func(c *flow) bool { return c.counts(l) })
 }
 
 // lateFault says what an item does that it must not after its time: "" is good.

@@ -2,117 +2,209 @@ package machine
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
 )
 
-// limit is a bound on what runs at the same time, and the items parked on it.
-type limit struct {
-	max, used int
-	name      string
-	parked    []*item // may hold items that are not parked here any more
-}
-
-// next returns the oldest item that is still parked here, taking it off.
-func (l *limit) next() *item {
-	for len(l.parked) > 0 {
-		it := l.parked[0]
-		l.parked[0] = nil
-		l.parked = l.parked[1:]
-		if it.state == automation.ItemParked && it.parked == l {
-			return it
-		}
-	}
-	return nil
-}
-
-// ring holds the runs that have ready items, so that each gets its turn.
-type ring struct{ runs []*run }
-
-func (q *ring) add(r *run) {
-	if !r.inRing {
-		r.inRing = true
-		q.runs = append(q.runs, r)
-	}
-}
-
-// pop takes the next ready item of the next run and puts the run at the end.
-func (q *ring) pop() *item {
-	for len(q.runs) > 0 {
-		r := q.runs[0]
-		q.runs[0] = nil
-		q.runs = q.runs[1:]
-		r.inRing = false
-		if r.state == automation.RunPaused {
-			continue // resume puts it back
-		}
-		for len(r.ready) > 0 {
-			it := r.ready[0]
-			r.ready[0] = nil
-			r.ready = r.ready[1:]
-			if !it.queued {
-				continue
-			}
-			it.queued = false
-			if it.state != automation.ItemReady {
-				continue
-			}
-			if len(r.ready) > 0 {
-				q.add(r)
-			}
-			return it
-		}
-	}
-	return nil
-}
-
 // Lease says to whom Grant gives attempts.
 type Lease struct {
 	Host  automation.HostID
 	Epoch int64
+	// Queues are the task queues that the host serves; nil: all.
+	Queues []string
 }
 
-// Grant begins the waits that are ready and gives ready items to a host, at most
-// slots of them. The attempts are in Take's answer.
+// Grant begins the waits that are ready and gives ready items of the queues that
+// the host serves to it, at most slots of them. The attempts are in Take's answer.
 func (m *Machine) Grant(now time.Time, to Lease, slots int) {
+	m.latest = now
+	m.lines = slices.DeleteFunc(m.lines, func(q *queueLine) bool { return q.Len() == 0 })
 	m.beginWaits(now, to)
 	for slots > 0 {
-		it := m.ring.pop()
-		if it == nil {
+		p := m.first(to)
+		if p == nil {
 			return
 		}
-		if m.try(it, now, to) {
+		if m.serve(p.flows[0], now, to) {
 			slots--
 		}
 		m.beginWaits(now, to) // an item that could not start may have let a wait be next
 	}
 }
 
-// beginWaits begins the waits that are ready; those of paused runs are put aside.
-func (m *Machine) beginWaits(now time.Time, to Lease) {
-	for len(m.waits) > 0 {
-		it := m.waits[0]
-		m.waits = m.waits[1:]
-		it.queued = false
-		switch {
-		case it.state != automation.ItemReady:
-		case it.step.run.state == automation.RunPaused:
-			it.queued = true
-			it.step.run.waits = append(it.step.run.waits, it)
-		default:
-			m.try(it, now, to)
+// first returns the place whose turn it is among the queues that a lease serves.
+func (m *Machine) first(to Lease) (best *stand) {
+	for _, q := range m.lines {
+		if to.Queues != nil && !slices.Contains(to.Queues, q.name) {
+			continue
 		}
+		if p := q.first(); p != nil && (best == nil || p.before(best)) {
+			best = p
+		}
+	}
+	return best
+}
+
+// beginWaits does what the scheduler carries out itself and is ready.
+func (m *Machine) beginWaits(now time.Time, to Lease) {
+	for p := m.carried.first(); p != nil; p = m.carried.first() {
+		m.serve(p.flows[0], now, to)
 	}
 }
 
-// try starts an item unless a limit blocks it, and reports whether it did.
-func (m *Machine) try(it *item, now time.Time, to Lease) bool {
-	if l := m.blocking(it); l != nil {
-		m.park(it, l, now)
+// serve starts the next item of a flow and reports whether it granted it. A flow
+// that has no room for any leaves the line; what it was let in for, others may use.
+func (m *Machine) serve(f *flow, now time.Time, to Lease) bool {
+	if l := f.full(now); l != nil {
+		f.remove()
+		m.wait(f, l, now)
+		m.handOn(f, now)
 		return false
 	}
-	return m.start(it, now, to)
+	it := m.next(f, now)
+	if it == nil {
+		f.remove()
+		m.handOn(f, now)
+		f.unlist()
+		return false
+	}
+	granted := m.start(it, now, to)
+	if granted {
+		m.served(f, now)
+	}
+	for c := it.in; c != nil; c = c.above {
+		m.handOn(c, now)
+	}
+	m.offerAll(it.held, f.queue, now)
+	return granted
+}
+
+// served puts the lane of a flow that started something behind the others.
+func (m *Machine) served(f *flow, now time.Time) {
+	m.turns++
+	f.lane.served, f.lane.turn = now.UnixNano(), m.turns
+	if f.at != nil {
+		f.at.line.fix(f.at)
+	}
+}
+
+// next takes the next item off a flow that no limit keeps from starting; nil when
+// there is none. What a narrower limit keeps goes to wait for that one.
+func (m *Machine) next(f *flow, now time.Time) *item {
+	for f.waits() {
+		if len(f.ready) > 0 {
+			if it := m.nextBelow(f, f.ready[0], now); it != nil {
+				return it
+			}
+			continue
+		}
+		it := f.items[0]
+		f.drop()
+		if below := m.below(f, it, now); below != nil {
+			below.push(it)
+			m.list(below)
+			continue
+		}
+		it.queued = false
+		return it
+	}
+	return nil
+}
+
+// nextBelow is next of the first flow that is ready below f; c leaves f when it
+// has nothing more that could start.
+func (m *Machine) nextBelow(f, c *flow, now time.Time) *item {
+	l := c.full(now)
+	if l == nil {
+		if it := m.next(c, now); it != nil {
+			return it
+		}
+	}
+	f.ready[0] = nil
+	f.ready = f.ready[1:]
+	c.listed = false
+	if l != nil {
+		m.wait(c, l, now)
+	}
+	m.handOn(c, now)
+	return nil
+}
+
+// below returns the flow in which an item of f stands with limits of its own: of
+// its credential and its key, then of its asset when that has no room; nil: it may start.
+func (m *Machine) below(f *flow, it *item, now time.Time) *flow {
+	if f.above == nil {
+		if g := m.group(it); g != nil {
+			return g
+		}
+	}
+	if t := it.element.Target; t != nil && !it.step.plan.Scheduler {
+		if l := m.asset(t); l != nil && l.full(now) {
+			if it.alone == nil {
+				it.alone = &flow{step: f.step, lane: f.lane, queue: f.queue, limits: []*limit{l}, above: f}
+				f.step.bind(it.alone.limits)
+			}
+			return it.alone
+		}
+	}
+	return nil
+}
+
+// group returns the flow of the items of a step that share a credential and a key
+// which have limits; nil for an item with neither.
+func (m *Machine) group(it *item) *flow {
+	s := it.step
+	if it.group != nil || s.plan.Scheduler {
+		return it.group
+	}
+	g := groupKey{queue: it.queueOf(), credential: m.credential(it.element.Target)}
+	if s.plan.KeyDynamic {
+		if key, err := m.key(it); err == nil {
+			g.key = m.concurrency(s.run, key)
+		}
+	}
+	if g.credential == nil && g.key == nil {
+		return nil
+	}
+	f := s.groups[g]
+	if f == nil {
+		f = &flow{step: s, above: m.flow(s, g.queue), queue: g.queue}
+		f.lane = f.above.lane
+		for _, l := range []*limit{g.credential, g.key} {
+			if l != nil {
+				f.limits = append(f.limits, l)
+			}
+		}
+		if s.groups == nil {
+			s.groups = map[groupKey]*flow{}
+		}
+		s.groups[g] = f
+		s.bind(f.limits)
+	}
+	it.group = f
+	return f
+}
+
+type groupKey struct {
+	queue           string
+	credential, key *limit
+}
+
+// key returns an item's concurrency key where that differs from item to item. The
+// error is its expression's.
+func (m *Machine) key(it *item) (string, error) {
+	if !it.step.plan.KeyDynamic || it.keyed {
+		return it.ckey, nil
+	}
+	key, err := it.step.run.program.ConcurrencyKey(it.step.index, it.step.run.scope, it.element)
+	if err != nil {
+		return "", err
+	}
+	it.ckey, it.keyed = key, true
+	return key, nil
 }
 
 // start grants an item, or carries it out where that is the scheduler's part, and
@@ -121,6 +213,9 @@ func (m *Machine) start(it *item, now time.Time, to Lease) bool {
 	r, s := it.step.run, it.step
 	f := automation.Fact{At: now, Step: s.index, Item: it.index}
 	input, err := r.program.Input(s.index, r.scope, it.element)
+	if err == nil {
+		_, err = m.key(it)
+	}
 	if err == nil && s.plan.Scheduler {
 		err = carryOut(s.plan.Action, input, &f)
 	}
@@ -137,6 +232,7 @@ func (m *Machine) start(it *item, now time.Time, to Lease) bool {
 		f.Input = input
 	}
 	m.mustHandle(r, f)
+	m.spend(it, now)
 	m.out.attempts = append(m.out.attempts, m.attempt(it, input, to))
 	return true
 }
@@ -161,77 +257,182 @@ func (it *item) key() automation.AttemptKey {
 	return automation.AttemptKey{Run: it.step.run.id, Step: it.step.index, Item: it.index, Attempt: it.attempt}
 }
 
-// each calls fn with every limit that the item counts against.
-func (m *Machine) each(it *item, fn func(*limit) bool) {
-	if it.step.limit != nil && !fn(it.step.limit) {
+// limitsOf returns every limit that an item counts against.
+func (m *Machine) limitsOf(it *item) []*limit {
+	out := slices.Clip(m.flow(it.step, it.queueOf()).limits)
+	if g := m.group(it); g != nil {
+		out = append(out, g.limits...)
+	}
+	if t := it.element.Target; t != nil && !it.step.plan.Scheduler {
+		if l := m.asset(t); l != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// acquire counts an item against its limits.
+func (m *Machine) acquire(it *item) {
+	if m.observe != nil {
+		return // a view limits nothing
+	}
+	it.held = m.limitsOf(it)
+	for _, l := range it.held {
+		l.used++
+	}
+}
+
+// spend counts an item's start against the rates.
+func (m *Machine) spend(it *item, now time.Time) {
+	for _, l := range it.held {
+		if l.gap > 0 {
+			l.take(now)
+			m.note(l)
+			m.arm(l, now)
+		}
+	}
+}
+
+// release frees the item's limits, and lets what waits for them in.
+func (m *Machine) release(it *item, at time.Time) {
+	held := it.held
+	it.held = nil
+	for _, l := range held {
+		l.used--
+	}
+	for _, l := range held {
+		m.offerQueues(l, at)
+		m.forget(l)
+	}
+}
+
+// offerQueues lets in the next flow of each queue that waits for a limit: which
+// of them starts first is the hosts' business.
+func (m *Machine) offerQueues(l *limit, now time.Time) {
+	if len(l.lines) == 0 {
 		return
 	}
-	if t := it.element.Target; t != nil && m.limits.PerTarget > 0 && !it.step.plan.Scheduler {
-		fn(m.target(t))
+	for _, queue := range slices.Sorted(maps.Keys(l.lines)) {
+		m.offer(l, queue, now)
 	}
 }
 
-func (m *Machine) target(t *automation.Target) *limit {
-	l := m.targets[t.ID]
-	if l == nil {
-		l = &limit{max: m.limits.PerTarget, name: "asset " + t.Name}
-		m.targets[t.ID] = l
+// handOn offers the room of a flow's limits, and of those ready below it, to others.
+func (m *Machine) handOn(f *flow, now time.Time) {
+	m.offerAll(f.limits, f.queue, now)
+	for _, c := range f.ready {
+		m.handOn(c, now)
 	}
-	return l
 }
 
-// blocking returns the first limit that has no room for the item.
-func (m *Machine) blocking(it *item) (full *limit) {
-	m.each(it, func(l *limit) bool {
-		if l.used >= l.max {
-			full = l
+func (m *Machine) offerAll(limits []*limit, queue string, now time.Time) {
+	for _, l := range limits {
+		m.offer(l, queue, now)
+	}
+}
+
+// offer lets the next flow of a queue in that waits for a limit, if it has room.
+// A flow that something else keeps waits for that from then on, and the next is let in.
+func (m *Machine) offer(l *limit, queue string, now time.Time) {
+	for q := l.lines[queue]; q != nil && q.Len() > 0; {
+		if l.full(now) {
+			m.arm(l, now)
+			return
 		}
-		return full == nil
-	})
-	return full
-}
-
-func (m *Machine) acquire(it *item) {
-	m.each(it, func(l *limit) bool { l.used++; return true })
-}
-
-// release frees the item's limits and wakes one item for each.
-func (m *Machine) release(it *item, at time.Time) {
-	m.each(it, func(l *limit) bool { l.used--; return true })
-	m.wake(it, at)
-}
-
-// wake makes one item ready for each of the item's limits that has room, and
-// forgets a target that nothing counts against. It is called when an item frees
-// its limits, and when one ends that may have been woken to use them.
-func (m *Machine) wake(it *item, at time.Time) {
-	m.each(it, func(l *limit) bool {
-		if l.used < l.max {
-			if next := l.next(); next != nil {
-				m.toReady(next, at)
-			}
+		f := q.first().flows[0]
+		f.remove()
+		if m.admit(f, now) {
+			return
 		}
+	}
+}
+
+// admit lets a flow stand in its queue's line again, and reports whether it does:
+// it then uses the room that it was let in for, or hands it on.
+func (m *Machine) admit(f *flow, now time.Time) bool {
+	switch {
+	case !f.waits():
+		return false
+	case f.at != nil:
+		return f.parked == nil
+	case f.above == nil && f.step.run.state == automation.RunPaused:
+		return false
+	}
+	if !f.listed {
+		if l := f.full(now); l != nil {
+			m.wait(f, l, now)
+			return false
+		}
+	}
+	if f.above == nil {
+		m.enqueue(f)
 		return true
-	})
-	if t := it.element.Target; t != nil {
-		if l := m.targets[t.ID]; l != nil && l.used == 0 && len(l.parked) == 0 {
-			delete(m.targets, t.ID)
-		}
+	}
+	m.list(f)
+	return m.admit(f.above, now)
+}
+
+// list notes with the flow above that a flow is ready.
+func (m *Machine) list(f *flow) {
+	if !f.listed && f.at == nil {
+		f.listed = true
+		f.above.ready = append(f.above.ready, f)
 	}
 }
 
-// park puts an item aside until the limit has room. Its other limits may have
-// room that it was woken to use: somebody else may.
-func (m *Machine) park(it *item, l *limit, now time.Time) {
-	it.parked = l
-	m.setItem(it, automation.ItemParked, now)
-	l.parked = append(l.parked, it)
-	m.each(it, func(other *limit) bool {
-		if other != l && other.used < other.max {
-			if next := other.next(); next != nil {
-				m.toReady(next, now)
-			}
+// unlist forgets the flows below, which have nothing that is ready.
+func (f *flow) unlist() {
+	for _, c := range f.ready {
+		c.listed = false
+	}
+	f.ready = nil
+}
+
+// wait lets a flow stand in the line of what it waits for.
+func (m *Machine) wait(f *flow, l *limit, now time.Time) {
+	q := l.lines[f.queue]
+	if q == nil {
+		q = &line{}
+		if l.lines == nil {
+			l.lines = map[string]*line{}
 		}
-		return true
-	})
+		l.lines[f.queue] = q
+	}
+	q.add(f)
+	f.parked = l
+	m.arm(l, now)
+}
+
+// arm sets the timer of a rate that has given all that it had, for what waits.
+func (m *Machine) arm(l *limit, now time.Time) {
+	if at := l.tat - l.window; l.spent(now) && len(l.lines) > 0 && l.armed != at {
+		l.armed = at
+		m.timers.push(timer{at: l.refill(), limit: l})
+	}
+}
+
+// refilled lets in as many as a rate has room for again.
+func (m *Machine) refilled(l *limit, at, now time.Time) {
+	if at.UnixNano() != l.armed {
+		return // another timer was set since
+	}
+	l.armed = 0
+	for n := 1 + (l.window-max(l.tat-now.UnixNano(), 0))/l.gap; n > 0 && len(l.lines) > 0 && !l.full(now); n-- {
+		m.offerQueues(l, now)
+	}
+	m.arm(l, now)
+}
+
+// disperse takes the flows of a step out of their lines.
+func (m *Machine) disperse(s *step, now time.Time) {
+	for _, f := range s.flows {
+		if f.at == nil {
+			continue
+		}
+		stood := f.parked == nil
+		f.remove()
+		if stood {
+			m.handOn(f, now)
+		}
+	}
 }

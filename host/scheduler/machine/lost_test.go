@@ -20,6 +20,10 @@ func (p plain) Elements(int, *workflow.Scope) ([]workflow.Element, error) {
 	return make([]workflow.Element, 1), nil
 }
 
+func (p plain) ConcurrencyKey(step int, _ *workflow.Scope, _ workflow.Element) (string, error) {
+	return p.plan.Steps[step].ConcurrencyKey, nil
+}
+
 func (p plain) ReadsSteps(int) bool { return false }
 
 func (p plain) Retry(_ int, _ *workflow.Scope, _ workflow.Element, f workflow.Failure) (bool, error) {

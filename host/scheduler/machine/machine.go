@@ -25,30 +25,30 @@ type Program interface {
 	Retry(step int, s *workflow.Scope, e workflow.Element, f workflow.Failure) (bool, error)
 	// Input evaluates the step's `with` for one element.
 	Input(step int, s *workflow.Scope, e workflow.Element) (json.RawMessage, error)
+	// ConcurrencyKey evaluates the step's concurrency_key for one element.
+	ConcurrencyKey(step int, s *workflow.Scope, e workflow.Element) (string, error)
 }
 
 var _ Program = (*workflow.Program)(nil)
 
-// Limits bounds what runs at the same time. 0 is no limit.
-type Limits struct {
-	// PerTarget is the number of attempts at a time on one asset, over all runs.
-	PerTarget int
-	// MaxLost is how often an attempt of one item may be lost with its host before
-	// the item fails; 0 is 5.
-	MaxLost int
-}
-
 // Machine is the state of every open run of a shard.
 type Machine struct {
 	limits  Limits
+	rules   rules
 	runs    map[automation.RunID]*run
-	ring    ring
-	waits   []*item // ready items that the scheduler carries out itself
+	lines   []*queueLine // by name
+	carried line         // of what the scheduler carries out itself
 	timers  timers
-	targets map[automation.AssetID]*limit
-	open    int // attempts that are out on hosts
-	openOn  map[automation.HostID]int
-	out     output
+	// counters are the limits that anything counts against or waits for; buckets
+	// what the rates have left, by counter.
+	counters map[counter]*limit
+	buckets  map[string]int64
+	swept    int       // how many buckets there were when they were looked through
+	turns    uint64    // that were taken
+	latest   time.Time // of Grant or SetLimits
+	open     int       // attempts that are out on hosts
+	openOn   map[automation.HostID]int
+	out      output
 	// observe, when set, receives every change (a Fold's view of its run).
 	observe func(Change)
 }
@@ -59,10 +59,12 @@ func New(l Limits) *Machine {
 		l.MaxLost = 5
 	}
 	return &Machine{
-		limits:  l,
-		runs:    map[automation.RunID]*run{},
-		targets: map[automation.AssetID]*limit{},
-		openOn:  map[automation.HostID]int{},
+		limits:   l,
+		rules:    newRules(l.Rules),
+		runs:     map[automation.RunID]*run{},
+		counters: map[counter]*limit{},
+		buckets:  map[string]int64{},
+		openOn:   map[automation.HostID]int{},
 	}
 }
 
@@ -85,12 +87,10 @@ type run struct {
 	// stopping is why nothing more starts: cancelled or failed; "" while it goes on.
 	stopping automation.RunState
 	kept     map[place]*automation.KeptItem // not to be run again; those of steps that have not opened
-	ready    []*item                        // may hold items that are not ready any more
-	inRing   bool
-	waits    []*item           // of a paused run: those that were due to begin to wait
-	facts    []automation.Fact // recorded and not yet taken
-	touched  bool              // it is in the machine's output
-	changed  bool              // its record changed since the last Take
+	lanes    []*lane                        // of the priorities that its items have
+	facts    []automation.Fact              // recorded and not yet taken
+	touched  bool                           // it is in the machine's output
+	changed  bool                           // its record changed since the last Take
 }
 
 // step is one step's state.
@@ -104,7 +104,10 @@ type step struct {
 	items  []item
 	left   int // items that have not ended
 	counts map[automation.ItemState]int
-	limit  *limit // max_parallel; nil without one
+	limit  *limit             // max_parallel; nil without one
+	flows  []*flow            // of its items that wait, by queue
+	groups map[groupKey]*flow // those below, of items with limits of their own
+	bound  []*limit           // of the flows
 	// released items have been let go, in waves; halted: no more will be.
 	released, wave int
 	halted         bool
@@ -123,9 +126,15 @@ type item struct {
 	lost    int  // attempts that were lost with their host, or given back by it
 	back    int  // those that were given back before they began
 	intent  bool
-	queued  bool // it stands in run.ready
-	cancel  bool // its host was told to stop
-	parked  *limit
+	queued  bool     // it stands in a flow
+	cancel  bool     // its host was told to stop
+	since   int64    // when it became ready, in nanoseconds
+	in      *flow    // where it stands, or stood last
+	group   *flow    // where it stands with limits of its own
+	alone   *flow    // where it stands for its asset
+	held    []*limit // that it counts against, while it is out
+	ckey    string   // its concurrency key, once keyed is set
+	keyed   bool
 	host    automation.HostID
 	epoch   int64
 	granted time.Time
@@ -177,8 +186,12 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 			if it.state.Open() && !it.step.plan.Scheduler {
 				m.comesIn(it)
 			}
-			it.state = automation.ItemCancelled // queues and timers pass over it
+			it.state = automation.ItemCancelled // lines and timers pass over it
 		}
+	}
+	for i := range r.steps {
+		m.disperse(&r.steps[i], at)
+		m.unbind(&r.steps[i])
 	}
 	*r = run{id: id, state: automation.RunFailed, err: cause, ended: at, changed: true}
 	m.out.touch(r)

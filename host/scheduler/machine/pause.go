@@ -13,18 +13,7 @@ func (m *Machine) pause(r *run, at time.Time) {
 	r.paused = at
 	m.setRun(r, automation.RunPaused, at)
 	for i := range r.steps {
-		for j := range r.steps[i].items {
-			if it := &r.steps[i].items[j]; it.state == automation.ItemParked {
-				m.toReady(it, at)
-			}
-		}
-	}
-	// An item that was ready may have been woken to use the room of a limit, and
-	// will not use it now: somebody else may.
-	for _, it := range r.ready {
-		if it.state == automation.ItemReady {
-			m.wake(it, at)
-		}
+		m.disperse(&r.steps[i], at)
 	}
 }
 
@@ -35,9 +24,11 @@ func (m *Machine) resume(r *run, at time.Time) {
 		state = automation.RunRunning
 	}
 	m.setRun(r, state, at)
-	m.waits = append(m.waits, r.waits...)
-	r.waits = nil
-	if len(r.ready) > 0 {
-		m.ring.add(r)
+	for i := range r.steps {
+		for _, f := range r.steps[i].flows {
+			if f.waits() {
+				m.enqueue(f)
+			}
+		}
 	}
 }

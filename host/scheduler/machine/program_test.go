@@ -61,6 +61,13 @@ func (p *program) Elements(step int, _ *workflow.Scope) ([]workflow.Element, err
 	return elements, nil
 }
 
+func (p *program) ConcurrencyKey(step int, _ *workflow.Scope, e workflow.Element) (string, error) {
+	if p.dice(25, "key", step, e.Index) == 0 {
+		return "", errExpression
+	}
+	return "key" + strconv.Itoa(int(p.dice(3, "which key", step, e.Index))), nil
+}
+
 func (p *program) ReadsSteps(step int) bool { return p.dice(5, "reads", step) == 0 }
 
 func (p *program) Retry(step int, _ *workflow.Scope, e workflow.Element, f workflow.Failure) (bool, error) {

@@ -90,7 +90,7 @@ func (m *Machine) fanOut(s *step, elements []workflow.Element, at time.Time) {
 	s.left = len(elements)
 	s.state = automation.ItemReady
 	if f := s.plan.ForEach; f != nil && f.MaxParallel > 0 {
-		s.limit = &limit{max: f.MaxParallel, name: "step " + s.plan.ID + " (max_parallel)"}
+		s.limit = &limit{counter: counter{kind: limitParallel, value: s.plan.ID}, max: f.MaxParallel}
 	}
 	for i := range s.items {
 		it := &s.items[i]
@@ -163,31 +163,21 @@ func (m *Machine) skip(s *step, state automation.ItemState, cause *automation.Er
 // toReady makes an item ready and queues it, unless it is ready already.
 func (m *Machine) toReady(it *item, at time.Time) {
 	if it.state != automation.ItemReady {
-		it.parked = nil
 		m.setItem(it, automation.ItemReady, at)
+		it.since = at.UnixNano()
 	}
-	if it.queued {
-		return
+	if !it.queued {
+		m.queue(it)
 	}
-	it.queued = true
-	if it.step.plan.Scheduler {
-		m.waits = append(m.waits, it)
-		return
-	}
-	it.step.run.ready = append(it.step.run.ready, it)
-	m.ring.add(it.step.run)
 }
 
 // endItem ends an item with an outcome, and its step with the last of its items.
 func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 	s := it.step
-	switch {
-	case s.plan.Scheduler && it.holds():
+	if s.plan.Scheduler && it.holds() {
 		m.release(it, at)
-	case it.state == automation.ItemReady: // it may have been woken to use room that it leaves now
-		m.wake(it, at)
 	}
-	it.outcome, it.ended, it.parked = o, at, nil
+	it.outcome, it.ended = o, at
 	m.setItem(it, o.State, at)
 	if s.counts == nil {
 		s.counts = map[automation.ItemState]int{}
@@ -213,6 +203,8 @@ func (m *Machine) endStep(s *step, at time.Time) {
 		}
 	}
 	r.left--
+	m.disperse(s, at)
+	m.unbind(s)
 	r.scope.SetStep(s.index, s.result())
 	if s.bad() && s.plan.OnFailure == workflow.FailureStop {
 		m.stop(r, automation.RunFailed, s.failure(), at)
@@ -285,7 +277,7 @@ func (m *Machine) settle(r *run, at time.Time) {
 	if r.stopping != "" {
 		state = r.stopping
 	}
-	r.ended, r.ready = at, nil
+	r.ended = at
 	m.setRun(r, state, at)
 }
 

@@ -2,6 +2,8 @@ package machine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -12,6 +14,8 @@ type Decisions struct {
 	// Entries and Runs are to be committed together.
 	Entries []automation.Entry
 	Runs    []automation.RunUpdate
+	// Buckets of rates that have changed, to be committed with them; Tat 0: forgotten.
+	Buckets []automation.Bucket
 	// Attempts were granted: the worker may have them after the commit.
 	Attempts []automation.Attempt
 	// Cancels: the worker stops these, after it has had Attempts.
@@ -29,7 +33,7 @@ type Cancel struct {
 
 // Empty reports whether there is nothing to commit and nothing to do.
 func (d *Decisions) Empty() bool {
-	return len(d.Entries) == 0 && len(d.Runs) == 0 && len(d.Attempts) == 0 && len(d.Cancels) == 0
+	return len(d.Entries) == 0 && len(d.Runs) == 0 && len(d.Buckets) == 0 && len(d.Attempts) == 0 && len(d.Cancels) == 0
 }
 
 // output gathers what Take returns.
@@ -37,6 +41,7 @@ type output struct {
 	runs     []*run
 	attempts []automation.Attempt
 	cancels  []Cancel
+	buckets  map[string]struct{}
 	fault    error
 }
 
@@ -45,6 +50,13 @@ func (o *output) touch(r *run) {
 		r.touched = true
 		o.runs = append(o.runs, r)
 	}
+}
+
+func (o *output) bucket(key string) {
+	if o.buckets == nil {
+		o.buckets = map[string]struct{}{}
+	}
+	o.buckets[key] = struct{}{}
 }
 
 func (o *output) add(r *run, f automation.Fact) {
@@ -62,6 +74,9 @@ func (m *Machine) Take() (Decisions, error) {
 	o := m.out
 	m.out = output{}
 	d := Decisions{Attempts: o.attempts, Cancels: o.cancels}
+	for _, key := range slices.Sorted(maps.Keys(o.buckets)) {
+		d.Buckets = append(d.Buckets, automation.Bucket{Key: key, Tat: m.buckets[key]})
+	}
 	for _, r := range o.runs {
 		r.touched = false
 		if len(r.facts) > 0 {

@@ -18,6 +18,7 @@ type timer struct {
 	step     *step  // of automation.TimerStep
 	item     *item  // of automation.TimerItem, and without a deadline
 	deadline string // "" for a wait or a backoff
+	limit    *limit // of a rate that has room again; run is nil
 }
 
 // timers is a heap, the earliest first. A timer whose item or run has moved on is
@@ -39,6 +40,9 @@ func (t *timers) push(x timer) {
 
 // over reports whether what the timer is for has ended.
 func (t timer) over() bool {
+	if t.limit != nil {
+		return t.limit.armed != t.at.UnixNano()
+	}
 	return t.run.state.Ended() || t.item != nil && t.item.state.Ended() || t.step != nil && t.step.state.Ended()
 }
 
@@ -92,6 +96,10 @@ func (m *Machine) Advance(now time.Time) {
 }
 
 func (m *Machine) fire(t timer, now time.Time) {
+	if t.limit != nil {
+		m.refilled(t.limit, t.at, now)
+		return
+	}
 	if t.run.state.Ended() {
 		return
 	}

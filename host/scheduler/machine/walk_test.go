@@ -314,7 +314,7 @@ func (w *world) step() {
 		w.checkTimes()
 	}
 	w.take()
-	if fault := w.m.Fault(false); fault != "" {
+	if fault := w.m.Fault(w.now, false); fault != "" {
 		w.t.Fatal(fault)
 	}
 }
@@ -341,7 +341,7 @@ func (w *world) round(n int) {
 	for ; n > 0 && len(w.open) > 0; n-- {
 		w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, 1000)
 		w.take()
-		if fault := w.m.Fault(true); fault != "" {
+		if fault := w.m.Fault(w.now, true); fault != "" {
 			w.t.Fatalf("with slots to spare: %s", fault)
 		}
 		for len(w.out) > 0 {
