@@ -40,10 +40,10 @@ func (w *waiting) context(ctx context.Context) (context.Context, context.CancelF
 func (c *cli) submitCommand() *cobra.Command {
 	var in inputFlags
 	var w waiting
-	var plan, key string
+	var plan, stored, key string
 	var wait bool
 	cmd := &cobra.Command{
-		Use: "submit [FILE]", Short: "Submit a run of a definition, or of a plan by its hash (--plan)",
+		Use: "submit [FILE]", Short: "Submit a run of a definition, of a stored workflow (--workflow), or of a plan by its hash (--plan)",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usage("run submit takes one FILE at most")
@@ -54,11 +54,12 @@ func (c *cli) submitCommand() *cobra.Command {
 	in.add(cmd)
 	w.add(cmd)
 	cmd.Flags().StringVar(&plan, "plan", "", "hash of a stored plan, instead of a FILE")
+	cmd.Flags().StringVar(&stored, "workflow", "", "stored workflow, NAME@VERSION, instead of a FILE")
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key gives the same run")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the end, without progress")
 	cmd.Flags().BoolVarP(&w.follow, "follow", "f", false, "wait for the end and show progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		request, err := c.submission(args, plan, &in)
+		request, err := c.submission(args, plan, stored, &in)
 		if err != nil {
 			return err
 		}
@@ -82,9 +83,9 @@ func (c *cli) submitCommand() *cobra.Command {
 	return cmd
 }
 
-func (c *cli) submission(args []string, plan string, in *inputFlags) (client.SubmitRequest, error) {
-	if (plan == "") == (len(args) == 0) {
-		return client.SubmitRequest{}, usage("name either a FILE or a --plan")
+func (c *cli) submission(args []string, plan, stored string, in *inputFlags) (client.SubmitRequest, error) {
+	if len(args) > 1 || (len(args) == 1 && plan+stored != "") || (len(args) == 0 && (plan == "") == (stored == "")) {
+		return client.SubmitRequest{}, usage("name either a FILE, a --workflow or a --plan")
 	}
 	inputs, err := in.read(c)
 	if err != nil {
@@ -92,9 +93,12 @@ func (c *cli) submission(args []string, plan string, in *inputFlags) (client.Sub
 	}
 	if plan != "" {
 		if inputs != nil {
-			return client.SubmitRequest{}, usage("a plan has its inputs already: --input goes with a FILE")
+			return client.SubmitRequest{}, usage("a plan has its inputs already: --input goes with a FILE or a --workflow")
 		}
 		return client.SubmitRequest{PlanHash: client.Digest(plan)}, nil
+	}
+	if stored != "" {
+		return client.SubmitRequest{Workflow: stored, Inputs: inputs}, nil
 	}
 	definition, err := c.readInput(args[0], maxDefinition)
 	return client.SubmitRequest{Definition: definition, Inputs: inputs}, err

@@ -14,7 +14,8 @@ import (
 const maxDefinition = 4 << 20
 
 func (c *cli) workflowCommand() *cobra.Command {
-	return group("workflow", "Check definitions and make plans of them", c.planCommand(), c.validateCommand())
+	return group("workflow", "Check definitions, make plans of them, store them under their name",
+		c.planCommand(), c.validateCommand(), c.storeCommand(), c.workflowListCommand(), c.workflowShowCommand(), c.retireCommand())
 }
 
 // inputFlags are the flags that give a workflow's inputs.
@@ -62,10 +63,14 @@ func literal(value string) json.RawMessage {
 	return b
 }
 
-func (c *cli) plan(cmd *cobra.Command, file string, in *inputFlags) (client.PlanResult, error) {
-	definition, err := c.readInput(file, maxDefinition)
-	if err != nil {
-		return client.PlanResult{}, err
+// plan plans the definition in a file, or the stored workflow.
+func (c *cli) plan(cmd *cobra.Command, file, stored string, in *inputFlags) (client.PlanResult, error) {
+	var definition []byte
+	if stored == "" {
+		var err error
+		if definition, err = c.readInput(file, maxDefinition); err != nil {
+			return client.PlanResult{}, err
+		}
 	}
 	inputs, err := in.read(c)
 	if err != nil {
@@ -75,24 +80,31 @@ func (c *cli) plan(cmd *cobra.Command, file string, in *inputFlags) (client.Plan
 	if err != nil {
 		return client.PlanResult{}, err
 	}
-	result, err := host.Plan(cmd.Context(), client.PlanRequest{Definition: definition, Inputs: inputs})
-	if err != nil {
+	result, err := host.Plan(cmd.Context(), client.PlanRequest{Definition: definition, Workflow: stored, Inputs: inputs})
+	if err != nil && stored == "" {
 		return result, &inFile{name: file, err: err}
 	}
-	return result, nil
+	return result, err
 }
 
 func (c *cli) planCommand() *cobra.Command {
 	var in inputFlags
 	var hashOnly bool
+	var stored string
 	cmd := &cobra.Command{
-		Use: "plan FILE", Short: "Resolve a definition to a plan: exact targets and plugins; nothing runs",
-		Args: takes("FILE"),
+		Use: "plan [FILE]", Short: "Resolve a definition, or a stored workflow (--workflow), to a plan: exact targets and plugins; nothing runs",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 || (stored == "") == (len(args) == 0) {
+				return usage("name either a FILE or a --workflow")
+			}
+			return nil
+		},
 	}
+	cmd.Flags().StringVar(&stored, "workflow", "", "stored workflow, NAME@VERSION, instead of a FILE")
 	in.add(cmd)
 	cmd.Flags().BoolVar(&hashOnly, "hash-only", false, "print the plan's hash alone")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		result, err := c.plan(cmd, args[0], &in)
+		result, err := c.plan(cmd, strings.Join(args, ""), stored, &in)
 		if err != nil {
 			return err
 		}
@@ -160,7 +172,7 @@ func (c *cli) validateCommand() *cobra.Command {
 	}
 	in.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		result, err := c.plan(cmd, args[0], &in)
+		result, err := c.plan(cmd, args[0], "", &in)
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,8 @@ func (Inputs) Schema(huma.Registry) *huma.Schema {
 
 // PlanRequest is the JSON body of a plan's creation.
 type PlanRequest struct {
-	Definition Definition `json:"definition"`
+	Definition Definition `json:"definition,omitempty"`
+	Workflow   string     `json:"workflow,omitempty" maxLength:"96" doc:"A stored workflow instead of a definition: NAME@VERSION, or NAME for the newest active version."`
 	Inputs     Inputs     `json:"inputs,omitempty"`
 }
 
@@ -123,5 +124,5 @@ func (a *API) planRequest(ctx context.Context) (service.PlanRequest, error) {
 		return service.PlanRequest{Definition: body.raw}, nil
 	}
 	r, err := decode[PlanRequest](ctx, a)
-	return service.PlanRequest{Definition: r.Definition.text, Inputs: r.Inputs.raw}, err
+	return service.PlanRequest{Definition: r.Definition.text, Workflow: r.Workflow, Inputs: r.Inputs.raw}, err
 }

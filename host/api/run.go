@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -16,6 +17,7 @@ const maxWait = time.Minute
 type RunRequest struct {
 	PlanHash   string     `json:"plan_hash,omitempty" doc:"Of a stored plan: exactly it is run. Instead of definition and inputs."`
 	Definition Definition `json:"definition,omitempty"`
+	Workflow   string     `json:"workflow,omitempty" maxLength:"96" doc:"A stored workflow instead of a definition: NAME@VERSION, or NAME for the newest active version."`
 	Inputs     Inputs     `json:"inputs,omitempty"`
 }
 
@@ -97,20 +99,30 @@ func (a *API) runRequest(ctx context.Context) (service.SubmitRequest, error) {
 		return service.SubmitRequest{Definition: body.raw}, nil
 	}
 	r, err := decode[RunRequest](ctx, a)
-	return service.SubmitRequest{PlanHash: automation.Digest(r.PlanHash), Definition: r.Definition.text, Inputs: r.Inputs.raw}, err
+	return service.SubmitRequest{
+		PlanHash: automation.Digest(r.PlanHash), Definition: r.Definition.text, Workflow: r.Workflow, Inputs: r.Inputs.raw,
+	}, err
 }
 
 func (a *API) listRuns(ctx context.Context, in *struct {
 	Paging
-	State string `query:"state" enum:"awaiting_approval,queued,running,paused,succeeded,failed,cancelled,rejected" doc:"Only runs of this state."`
+	State  string `query:"state" enum:"awaiting_approval,queued,running,paused,succeeded,failed,cancelled,rejected" doc:"Only runs of this state."`
+	Parent string `query:"parent" maxLength:"64" doc:"Only runs of sub-workflows that this run started."`
+	Nested bool   `query:"nested" doc:"Runs of sub-workflows too, beside those that somebody submitted."`
 },
 ) (*listOut[automation.Run], error) {
-	name := "runs:" + in.State
+	q := service.RunQuery{State: automation.RunState(in.State), Parent: automation.RunID(in.Parent), Nested: in.Nested}
+	if in.Parent != "" {
+		if _, err := (RunRef{Run: in.Parent}).id(); err != nil {
+			return nil, err
+		}
+	}
+	name := "runs:" + in.State + ":" + in.Parent + ":" + strconv.FormatBool(in.Nested)
 	page, err := in.page(name)
 	if err != nil {
 		return nil, err
 	}
-	runs, err := a.config.Service.ListRuns(ctx, Principal(ctx), automation.RunState(in.State), page)
+	runs, err := a.config.Service.ListRuns(ctx, Principal(ctx), q, page)
 	return listed(name, in.Limit, runs, func(r automation.Run) string { return string(r.ID) }), err
 }
 

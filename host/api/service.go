@@ -13,6 +13,7 @@ type Service interface {
 	Runs
 	Results
 	Control
+	Workflows
 	Plugins
 	Assets
 	Credentials
@@ -29,7 +30,7 @@ type Runs interface {
 	StoredPlan(ctx context.Context, p automation.Principal, hash automation.Digest) (service.PlanResult, error)
 	Submit(ctx context.Context, p automation.Principal, r service.SubmitRequest) (automation.Run, bool, error)
 	Run(ctx context.Context, p automation.Principal, id automation.RunID) (automation.Run, error)
-	ListRuns(ctx context.Context, p automation.Principal, state automation.RunState, page automation.Page) ([]automation.Run, error)
+	ListRuns(ctx context.Context, p automation.Principal, q service.RunQuery, page automation.Page) ([]automation.Run, error)
 	Wait(ctx context.Context, p automation.Principal, id automation.RunID, timeout time.Duration) (automation.Run, error)
 }
 
@@ -47,6 +48,14 @@ type Results interface {
 	Items(ctx context.Context, p automation.Principal, id automation.RunID, q service.ItemQuery) (service.ItemPage, error)
 	Logs(ctx context.Context, p automation.Principal, id automation.RunID, q service.LogQuery) (service.LogPage, error)
 	Events(ctx context.Context, p automation.Principal, id automation.RunID, after service.Cursor, yield func(service.Event) error) error
+}
+
+// Workflows is the use cases of stored workflows.
+type Workflows interface {
+	StoreWorkflow(ctx context.Context, p automation.Principal, definition []byte, key string) (automation.Workflow, bool, error)
+	RetireWorkflow(ctx context.Context, p automation.Principal, ref string) (automation.Workflow, error)
+	Workflow(ctx context.Context, p automation.Principal, ref string) (automation.Workflow, error)
+	Workflows(ctx context.Context, p automation.Principal, name string, page automation.Page) ([]automation.Workflow, error)
 }
 
 // Plugins is the use cases of plugins.

@@ -25,6 +25,10 @@ const (
 	FactItemEnded FactKind = "item_ended"
 	// FactWaitStarted: an item that waits without a worker has begun; At + Delay is its end.
 	FactWaitStarted FactKind = "wait_started"
+	// FactChildStarted: an item of a sub-workflow was given to a run of its own.
+	FactChildStarted FactKind = "child_started"
+	// FactChildEnded: that run has ended; the outcome is the attempt's.
+	FactChildEnded FactKind = "child_ended"
 	// FactCancelAsked: somebody asked to cancel the run.
 	FactCancelAsked FactKind = "cancel_asked"
 	// FactPauseAsked: somebody asked that nothing more of the run starts for now.
@@ -64,7 +68,9 @@ type Fact struct {
 	// Input is the attempt's input as it was sent (granted), nil when it is the
 	// plan's own constant.
 	Input json.RawMessage `json:"in,omitempty"`
-	// Outcome is set for attempt_ended and item_ended.
+	// Child is the run that carries out the item (child_started, child_ended).
+	Child RunID `json:"ch,omitempty"`
+	// Outcome is set for attempt_ended, item_ended and child_ended.
 	Outcome *Outcome `json:"o,omitempty"`
 	// Delay is how long a wait lasts (wait_started), in nanoseconds.
 	Delay time.Duration `json:"d,omitempty"`

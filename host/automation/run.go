@@ -20,6 +20,10 @@ type Run struct {
 	Created time.Time `json:"created_at"`
 	Started time.Time `json:"started_at,omitzero"`
 	Ended   time.Time `json:"ended_at,omitzero"`
+	// Parent is the item that the run carries out, for the run of a sub-workflow.
+	Parent *Parent `json:"parent,omitempty"`
+	// Outputs is the workflow's, a JSON object, once the run has succeeded; nil in lists.
+	Outputs json.RawMessage `json:"outputs,omitempty"`
 	// Begin is what it begins with beside its plan: for its acceptance alone, where it
 	// goes into its first fact; not set when the record is read.
 	Begin *Begin `json:"-"`
@@ -35,6 +39,8 @@ type RunUpdate struct {
 	Error   *Error
 	Started time.Time // zero: not started
 	Ended   time.Time // zero: not ended
+	// Outputs of a run that succeeded; nil: none.
+	Outputs json.RawMessage
 }
 
 // Effect says what may be done when it is not known whether an attempt ran

@@ -15,14 +15,16 @@ import (
 // of errors are those of its text.
 type PlanRequest struct {
 	Definition []byte
+	Workflow   string          // a stored one, NAME@VERSION, instead of a Definition
 	Inputs     json.RawMessage // a JSON object; nil: the inputs' defaults
 }
 
-// SubmitRequest asks for a run: of a stored plan, or of a definition. Key is the
+// SubmitRequest asks for a run: of a stored plan, a definition or a stored workflow. Key is the
 // Idempotency-Key; "": one is made for the call.
 type SubmitRequest struct {
 	PlanHash   Digest
 	Definition []byte
+	Workflow   string
 	Inputs     json.RawMessage
 	Key        string
 }
@@ -30,6 +32,7 @@ type SubmitRequest struct {
 type submission struct {
 	PlanHash   Digest          `json:"plan_hash,omitempty"`
 	Definition string          `json:"definition,omitempty"`
+	Workflow   string          `json:"workflow,omitempty"`
 	Inputs     json.RawMessage `json:"inputs,omitempty"`
 }
 
@@ -52,7 +55,7 @@ func (c *Client) Plan(ctx context.Context, r PlanRequest) (PlanResult, error) {
 	}
 	req := request{method: "POST", path: []string{"v1", "plans"}, again: true}
 	var out PlanResult
-	err := c.send(ctx, req.json(submission{Definition: string(r.Definition), Inputs: r.Inputs}), &out)
+	err := c.send(ctx, req.json(submission{Definition: string(r.Definition), Workflow: r.Workflow, Inputs: r.Inputs}), &out)
 	return out, err
 }
 
@@ -68,7 +71,7 @@ func (c *Client) Submit(ctx context.Context, r SubmitRequest) (Run, error) {
 	if err := check(r.Definition, r.Inputs); err != nil {
 		return Run{}, err
 	}
-	body := submission{PlanHash: r.PlanHash, Definition: string(r.Definition), Inputs: r.Inputs}
+	body := submission{PlanHash: r.PlanHash, Definition: string(r.Definition), Workflow: r.Workflow, Inputs: r.Inputs}
 	var out Run
 	err := c.send(ctx, post(r.Key, "v1", "runs").json(body), &out)
 	return out, err

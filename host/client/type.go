@@ -159,6 +159,7 @@ type Item struct {
 	Ended      time.Time       `json:"ended_at,omitzero"`
 	DurationMS float64         `json:"duration_ms"`
 	Output     json.RawMessage `json:"output,omitempty"`
+	Child      RunID           `json:"child_run_id,omitempty"`
 	Due        time.Time       `json:"due_at,omitzero"`
 	Error      *Error          `json:"error,omitempty"`
 	Reason     string          `json:"reason,omitempty"`

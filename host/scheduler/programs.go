@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/scheduler/machine"
 	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/workflow"
 )
@@ -14,7 +15,7 @@ import (
 type programs struct {
 	store store.Runs
 	max   int
-	byKey map[planKey]*workflow.Program
+	byKey map[planKey]machine.Program
 	order []planKey // oldest first
 }
 
@@ -24,11 +25,11 @@ type planKey struct {
 }
 
 func newPrograms(s store.Runs, limit int) programs {
-	return programs{store: s, max: limit, byKey: map[planKey]*workflow.Program{}}
+	return programs{store: s, max: limit, byKey: map[planKey]machine.Program{}}
 }
 
-// get returns the program of a stored plan.
-func (p *programs) get(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Program, error) {
+// get returns the program of a stored plan, with those of its sub-workflows.
+func (p *programs) get(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (machine.Program, error) {
 	key := planKey{tenant, hash}
 	if prog := p.byKey[key]; prog != nil {
 		return prog, nil
@@ -45,11 +46,15 @@ func (p *programs) get(ctx context.Context, tenant automation.TenantID, hash aut
 	if err != nil {
 		return nil, fmt.Errorf("compile plan %s: %w", hash, err)
 	}
+	linked, err := p.link(ctx, tenant, prog)
+	if err != nil {
+		return nil, err
+	}
 	if len(p.order) >= p.max {
 		delete(p.byKey, p.order[0])
 		p.order = p.order[1:]
 	}
-	p.byKey[key] = prog
+	p.byKey[key] = linked
 	p.order = append(p.order, key)
-	return prog, nil
+	return linked, nil
 }

@@ -296,7 +296,7 @@ func (t *turn) accept(ctx context.Context, e *automation.Entry) error {
 	}
 	if err != nil {
 		t.loop.cfg.Log.Error("a run's plan can't be used", slog.String("run_id", string(e.Run)), slog.Any("error", err))
-		t.m.Reject(e.Run, f.At, automation.Errorf(automation.CodeInternal, "the stored plan can't be used any more: %w", err))
+		t.m.RejectAccepted(e.Run, f, automation.Errorf(automation.CodeInternal, "the stored plan can't be used any more: %w", err))
 		return nil
 	}
 	return t.m.Accept(e.Run, f, prog)
@@ -309,7 +309,7 @@ func (t *turn) commit(ctx context.Context, b store.Batch) error {
 	if err != nil {
 		return fmt.Errorf("the machine's own fault: %w", err)
 	}
-	b.Shard, b.Host, b.Epoch, b.Entries, b.Runs = l.cfg.Shard, t.me.host.ID, t.epoch, d.Entries, d.Runs
+	b.Shard, b.Host, b.Epoch, b.Entries, b.Accepted, b.Runs = l.cfg.Shard, t.me.host.ID, t.epoch, d.Entries, d.Accepted, d.Runs
 	own := t.deliver(&d, &b)
 	if len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Commands) > 0 || len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0 {
 		start := time.Now()

@@ -19,6 +19,9 @@ const (
 	opRunPause         operation = "run.pause"
 	opRunResume        operation = "run.resume"
 	opRunRerun         operation = "run.rerun"
+	opWorkflowStore    operation = "workflow.store"
+	opWorkflowRead     operation = "workflow.read"
+	opWorkflowRetire   operation = "workflow.retire"
 	opPluginUpload     operation = "plugin.upload"
 	opPluginRead       operation = "plugin.read"
 	opPluginActivate   operation = "plugin.activate"
@@ -65,6 +68,9 @@ func permissions() []permission {
 		{opRunPause, everyone},
 		{opRunResume, everyone},
 		{opRunRerun, everyone},
+		{opWorkflowStore, admin},
+		{opWorkflowRead, everyone},
+		{opWorkflowRetire, admin},
 		{opPluginUpload, admin},
 		{opPluginRead, everyone},
 		{opPluginActivate, admin},

@@ -20,6 +20,7 @@ func access() map[string][]automation.Role {
 		"Plan": everyone, "StoredPlan": everyone, "Submit": everyone, "Run": everyone, "ListRuns": everyone, "Steps": everyone,
 		"Items": everyone, "Logs": everyone, "Events": everyone, "Wait": everyone, "Cancel": everyone, "Pause": everyone, "Resume": everyone, "Rerun": everyone,
 		"Plugin": everyone, "Plugins": everyone, "Asset": everyone, "Assets": everyone,
+		"Workflow": everyone, "Workflows": everyone, "StoreWorkflow": admin, "RetireWorkflow": admin,
 		"UploadPlugin": admin, "ActivatePlugin": admin, "DisablePlugin": admin,
 		"CreateAsset": admin, "UpdateAsset": admin, "DeleteAsset": admin,
 		"Credential": admin, "Credentials": admin, "CreateCredential": admin, "UpdateCredential": admin, "DeleteCredential": admin,

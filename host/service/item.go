@@ -48,6 +48,8 @@ type Item struct {
 	// DurationMS is how long the latest attempt ran, in milliseconds; 0 before its end.
 	DurationMS float64         `json:"duration_ms"`
 	Output     json.RawMessage `json:"output,omitempty"`
+	// Child is the run that carries out the item, of a step that uses a workflow.
+	Child automation.RunID `json:"child_run_id,omitempty"`
 	// Due is when the next attempt may begin, or a wait ends.
 	Due   time.Time         `json:"due_at,omitzero"`
 	Error *automation.Error `json:"error,omitempty"`
@@ -153,7 +155,7 @@ func (v *view) page(first, last int, from place, limit int) ItemPage {
 func (v *view) item(it machine.ItemView, states func() []machine.StepView) Item {
 	out := Item{
 		Step: it.StepID, Index: it.Index, Value: it.Element.Value, State: it.State, Attempt: it.Attempt, Kept: it.Kept, Host: it.Host,
-		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Reason: v.reason(it, states),
+		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Child: it.Child, Reason: v.reason(it, states),
 	}
 	if it.Element.Target != nil {
 		out.Target = it.Element.Target.Name

@@ -128,7 +128,7 @@ func TestPlanRefusesAllAtOnceAndStoresNothing(t *testing.T) {
 	if diff := cmp.Diff(err.Error(), submitErr.Error()); diff != "" {
 		t.Errorf("submit says something else (-plan +submit):\n%s", diff)
 	}
-	if list, err := f.ListRuns(ctx, p, "", automation.Page{}); err != nil || len(list) != 0 || f.lastAudit(t).Seq != entries {
+	if list, err := f.ListRuns(ctx, p, service.RunQuery{}, automation.Page{}); err != nil || len(list) != 0 || f.lastAudit(t).Seq != entries {
 		t.Errorf("got %d runs, %v, audit entry %d after %d; want nothing stored", len(list), err, f.lastAudit(t).Seq, entries)
 	}
 	for _, d := range []string{"", "\x00", "[]", "{", strings.Repeat("a", 2<<20)} {

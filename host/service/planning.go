@@ -17,6 +17,12 @@ func (s *Service) Plan(ctx context.Context, p automation.Principal, r PlanReques
 	if err := s.authorise(p, opPlanCreate); err != nil {
 		return PlanResult{}, err
 	}
+	if (len(r.Definition) == 0) == (r.Workflow == "") {
+		return PlanResult{}, &automation.Error{
+			Code: automation.CodeBadRequest, Message: "a plan is of a definition or of a stored workflow: exactly one of the two",
+			Suggestion: "send the definition, or the workflow's NAME@VERSION",
+		}
+	}
 	return s.plan(ctx, p.Tenant, r)
 }
 
@@ -37,29 +43,56 @@ func (s *Service) plan(ctx context.Context, tenant automation.TenantID, r PlanRe
 	if err != nil {
 		return PlanResult{}, fault(err)
 	}
-	text, err := plan.Encode()
-	if err != nil {
-		return PlanResult{}, fault(fmt.Errorf("encode the plan: %w", err))
+	for _, template := range plan.Templates { // before the plan that names them
+		if _, err := s.putPlan(ctx, tenant, template); err != nil {
+			return PlanResult{}, err
+		}
 	}
-	hash := digestText(text)
-	if err := s.store.PutPlan(ctx, tenant, hash, text, s.now().UTC()); err != nil {
-		return PlanResult{}, fault(err)
+	hash, err := s.putPlan(ctx, tenant, plan)
+	if err != nil {
+		return PlanResult{}, err
 	}
 	return PlanResult{Hash: hash, Plan: plan}, nil
 }
 
-func (s *Service) build(ctx context.Context, tenant automation.TenantID, r PlanRequest) (*workflow.Plan, error) {
-	plugins, err := s.store.ListPlugins(ctx, tenant)
+// putPlan stores a plan under its hash.
+func (s *Service) putPlan(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) (automation.Digest, error) {
+	text, err := plan.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("list the plugins: %w", err)
+		return "", fault(fmt.Errorf("encode the plan: %w", err))
 	}
-	assets, err := inventory.All(ctx, s.store, tenant)
+	hash := digestText(text)
+	return hash, fault(s.store.PutPlan(ctx, tenant, hash, text, s.now().UTC()))
+}
+
+func (s *Service) build(ctx context.Context, tenant automation.TenantID, r PlanRequest) (*workflow.Plan, error) {
+	self := ""
+	if r.Workflow != "" {
+		stored, err := s.planned(ctx, tenant, r.Workflow)
+		if err != nil {
+			return nil, err
+		}
+		r.Definition, self = []byte(stored.Definition), stored.Ref()
+	}
+	request, err := s.buildRequest(ctx, tenant, r.Definition)
 	if err != nil {
 		return nil, err
 	}
-	return workflow.Build(workflow.Request{
-		Definition: r.Definition, Inputs: r.Inputs, Plugins: plugins, Assets: assets, Limits: s.limits,
-	})
+	request.Inputs, request.Self = r.Inputs, self
+	if request.Assets, err = inventory.All(ctx, s.store, tenant); err != nil {
+		return nil, err
+	}
+	return workflow.Build(request)
+}
+
+// buildRequest is what a plan is made from, but for inputs and assets.
+func (s *Service) buildRequest(ctx context.Context, tenant automation.TenantID, definition []byte) (workflow.Request, error) {
+	plugins, err := s.store.ListPlugins(ctx, tenant)
+	if err != nil {
+		return workflow.Request{}, fmt.Errorf("list the plugins: %w", err)
+	}
+	included, err := s.included(ctx, tenant, definition)
+	return workflow.Request{Definition: definition, Plugins: plugins, Workflows: included, Limits: s.limits}, err
 }
 
 func (s *Service) loadPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest) (*workflow.Plan, error) {
@@ -100,7 +133,7 @@ func (s *Service) program(ctx context.Context, tenant automation.TenantID, hash 
 // planToSubmit returns the plan that a submission is of, with its pins checked.
 func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, r SubmitRequest) (PlanResult, error) {
 	if r.PlanHash == "" {
-		return s.plan(ctx, tenant, PlanRequest{Definition: r.Definition, Inputs: r.Inputs})
+		return s.plan(ctx, tenant, PlanRequest{Definition: r.Definition, Workflow: r.Workflow, Inputs: r.Inputs})
 	}
 	program, err := s.program(ctx, tenant, r.PlanHash)
 	if err != nil {

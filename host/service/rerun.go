@@ -90,6 +90,10 @@ func checkRerun(scope RerunScope) *automation.Error {
 
 func mayRerun(before automation.Run, scope RerunScope) error {
 	switch {
+	case before.Parent != nil:
+		return &automation.Error{
+			Code: automation.CodeConflict, Message: "the run carried out an item of run " + string(before.Parent.Run), Suggestion: "rerun that one",
+		}
 	case !before.State.Ended():
 		return &automation.Error{
 			Code: automation.CodeConflict, Message: fmt.Sprintf("the run has not ended: it is %s", before.State),

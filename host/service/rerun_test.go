@@ -47,7 +47,7 @@ func TestRerunRefused(t *testing.T) {
 	refuse("a run that succeeded", run.ID, service.RerunRequest{Scope: service.RerunSteps}, automation.CodeConflict, "nothing of it failed")
 	refuse("another scope", run.ID, service.RerunRequest{Scope: "some"}, automation.CodeBadRequest, "failed_targets, failed_steps, all")
 	refuse("no run", automation.NewID[automation.RunID](), service.RerunRequest{}, automation.CodeNotFound, "no such run")
-	runs, err := f.ListRuns(ctx, p, "", automation.Page{})
+	runs, err := f.ListRuns(ctx, p, service.RunQuery{}, automation.Page{})
 	if err != nil || len(runs) != 1 {
 		t.Errorf("got %d runs, %v; want the first alone", len(runs), err)
 	}

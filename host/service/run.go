@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/workflow"
 )
 
@@ -15,6 +16,9 @@ import (
 type PlanRequest struct {
 	// Definition of the workflow: YAML or JSON.
 	Definition []byte
+	// Workflow is a stored one instead of a Definition: NAME@VERSION, or NAME for the
+	// newest active version.
+	Workflow string
 	// Inputs is a JSON object; nil: no inputs.
 	Inputs json.RawMessage
 }
@@ -25,11 +29,13 @@ type PlanResult struct {
 	Plan *workflow.Plan
 }
 
-// SubmitRequest asks for a run, of a stored plan (PlanHash) or of a definition
-// that is planned at once (Definition, Inputs). One of the two is set.
+// SubmitRequest asks for a run, of a stored plan (PlanHash), or of a definition or
+// a stored workflow (as in a PlanRequest) that is planned at once, with Inputs. One
+// of the three is set.
 type SubmitRequest struct {
 	PlanHash   automation.Digest
 	Definition []byte
+	Workflow   string
 	Inputs     json.RawMessage
 	// Key is the Idempotency-Key; "": none. The same key with the same request
 	// gives the run of the first time.
@@ -51,6 +57,9 @@ func (s *Service) Submit(ctx context.Context, p automation.Principal, r SubmitRe
 	act := s.act(p, opRunSubmit, string(run.ID), r.Key)
 	run.Created = act.At
 	act.Request = digestOf([]byte(r.PlanHash), r.Definition, r.Inputs)
+	if r.Workflow != "" {
+		act.Request = digestOf([]byte("workflow"), []byte(r.Workflow), r.Inputs)
+	}
 	plan, err := s.planToSubmit(ctx, p.Tenant, r)
 	if err != nil {
 		if earlier, found := s.submitted(ctx, run, act); found {
@@ -82,10 +91,16 @@ func (s *Service) submitted(ctx context.Context, run automation.Run, act automat
 const noPlan automation.Digest = "0000000000000000000000000000000000000000000000000000000000000000"
 
 func checkSubmit(r SubmitRequest) *automation.Error {
-	if (r.PlanHash == "") == (len(r.Definition) == 0) {
+	of := 0
+	for _, given := range []bool{r.PlanHash != "", len(r.Definition) > 0, r.Workflow != ""} {
+		if given {
+			of++
+		}
+	}
+	if of != 1 {
 		return &automation.Error{
-			Code: automation.CodeBadRequest, Message: "a run is of a plan or of a definition: exactly one of the two",
-			Suggestion: "send the plan's hash, or the definition with its inputs",
+			Code: automation.CodeBadRequest, Message: "a run is of a plan, of a definition or of a stored workflow: exactly one of them",
+			Suggestion: "send the plan's hash, or the definition or the workflow's NAME@VERSION with its inputs",
 		}
 	}
 	if r.PlanHash != "" && len(r.Inputs) > 0 {
@@ -113,16 +128,24 @@ func (s *Service) findRun(ctx context.Context, tenant automation.TenantID, id au
 	return run, fault(err)
 }
 
-// ListRuns returns runs, the newest first (Page.After is an identifier), of one
-// state or, with state "", of all.
-func (s *Service) ListRuns(ctx context.Context, p automation.Principal, state automation.RunState, page automation.Page) ([]automation.Run, error) {
+// RunQuery says which runs to list.
+type RunQuery = store.RunQuery
+
+// ListRuns returns the runs that q asks for, the newest first (Page.After is an
+// identifier), without their outputs.
+func (s *Service) ListRuns(ctx context.Context, p automation.Principal, q RunQuery, page automation.Page) ([]automation.Run, error) {
 	if err := s.authorise(p, opRunRead); err != nil {
 		return nil, err
 	}
-	if err := refused(checkPage(&page), checkRunState(state)); err != nil {
+	if err := refused(checkPage(&page), checkRunState(q.State)); err != nil {
 		return nil, err
 	}
-	out, err := s.store.ListRuns(ctx, p.Tenant, state, page)
+	if q.Parent != "" {
+		if _, err := s.findRun(ctx, p.Tenant, q.Parent); err != nil {
+			return nil, err
+		}
+	}
+	out, err := s.store.ListRuns(ctx, p.Tenant, q, page)
 	return out, fault(err)
 }
 

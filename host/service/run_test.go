@@ -39,7 +39,7 @@ func TestSubmitByPlan(t *testing.T) {
 	if diff := cmp.Diff(run, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	list, err := f.ListRuns(ctx, p, automation.RunQueued, automation.Page{})
+	list, err := f.ListRuns(ctx, p, service.RunQuery{State: automation.RunQueued}, automation.Page{})
 	if err != nil || len(list) != 1 || list[0].ID != run.ID {
 		t.Errorf("got %v, %v; want the run", list, err)
 	}
@@ -87,7 +87,7 @@ func TestSubmitRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "fan (core@1.0.0)") {
 		t.Errorf("got %v; want it to name step and plugin", err)
 	}
-	if list, err := f.ListRuns(ctx, p, "", automation.Page{}); err != nil || len(list) != 0 {
+	if list, err := f.ListRuns(ctx, p, service.RunQuery{}, automation.Page{}); err != nil || len(list) != 0 {
 		t.Errorf("got %d runs, %v; want none", len(list), err)
 	}
 }
@@ -285,7 +285,7 @@ func TestWait(t *testing.T) {
 func TestListRunsRefusesUnknownStates(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	_, err := f.ListRuns(t.Context(), submitter(), "done", automation.Page{})
+	_, err := f.ListRuns(t.Context(), submitter(), service.RunQuery{State: "done"}, automation.Page{})
 	wantPlaces(t, err, "/state")
 	if err != nil && !strings.Contains(err.Error(), "succeeded") {
 		t.Errorf("got %v; want the states that there are", err)

@@ -124,7 +124,7 @@ func (f *scheduled) now() automation.Schedule {
 // runs returns all runs, the oldest first.
 func (f *scheduled) runs() []automation.Run {
 	f.Helper()
-	list, err := f.a.ListRuns(f.Context(), submitter(), "", automation.Page{Limit: 1000})
+	list, err := f.a.ListRuns(f.Context(), submitter(), service.RunQuery{}, automation.Page{Limit: 1000})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -149,6 +149,40 @@ func NewRun(run automation.Run, act automation.Act) (automation.Run, []byte, err
 	return run, body, nil
 }
 
+// ParentRow scans the columns of a run's parent; NULL: it has none.
+type ParentRow struct {
+	Run, Step     *string
+	Item, Attempt *int
+}
+
+// Parent returns the parent, nil without one.
+func (r ParentRow) Parent() *automation.Parent {
+	if r.Run == nil || r.Step == nil || r.Item == nil || r.Attempt == nil {
+		return nil
+	}
+	return &automation.Parent{Run: automation.RunID(*r.Run), Step: *r.Step, Item: *r.Item, Attempt: *r.Attempt}
+}
+
+// CheckAccepted checks the runs that a batch accepts and returns them as they are
+// stored: each has its first entry in the batch, and is in state queued.
+func CheckAccepted(b Batch) ([]automation.Run, error) {
+	first := make(map[automation.RunID]bool, len(b.Accepted))
+	for i := range b.Entries {
+		if e := &b.Entries[i]; len(e.Facts) > 0 && e.Facts[0].Kind == automation.FactRunAccepted {
+			first[e.Run] = true
+		}
+	}
+	var out []automation.Run
+	for _, run := range b.Accepted {
+		if !first[run.ID] || run.Parent == nil || run.Created.IsZero() {
+			return nil, automation.Errorf(automation.CodeInternal, "a run that a leader accepts without its first entry, its parent or its time")
+		}
+		run.Shard, run.State, run.Created = b.Shard, automation.RunQueued, Moment(run.Created)
+		out = append(out, run)
+	}
+	return out, nil
+}
+
 // Stale returns the error of a change to an object whose state or version is not
 // the one that the change was made for.
 func Stale() error {

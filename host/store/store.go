@@ -65,6 +65,9 @@ type Batch struct {
 	Epoch int64
 	// Entries to add; Seq is set by Append, in the slice's order.
 	Entries []automation.Entry
+	// Accepted are runs to store in state queued, each with its first entry among
+	// Entries: runs of sub-workflows, which nobody but the leader submits.
+	Accepted []automation.Run
 	// Runs whose record changes.
 	Runs []automation.RunUpdate
 	// Commands that the entries answer: removed.
@@ -127,6 +130,15 @@ type Log interface {
 	Wake(topic Topic) (c <-chan struct{}, stop func())
 }
 
+// RunQuery says which runs to list.
+type RunQuery struct {
+	State automation.RunState // "": of any state
+	// Parent: the runs of sub-workflows that this run started; "": of any, or of none.
+	Parent automation.RunID
+	// Nested: without a Parent, also runs of sub-workflows.
+	Nested bool
+}
+
 // Runs is the record of runs, and their acceptance.
 type Runs interface {
 	// Accept stores a run in state queued with its first entry (run_accepted), and
@@ -137,8 +149,8 @@ type Runs interface {
 	Accept(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool, error)
 	// Run returns one run.
 	Run(ctx context.Context, tenant automation.TenantID, id automation.RunID) (automation.Run, error)
-	// ListRuns returns runs, the newest first, of one state or (state "") of all.
-	ListRuns(ctx context.Context, tenant automation.TenantID, state automation.RunState, page automation.Page) ([]automation.Run, error)
+	// ListRuns returns the runs that q asks for, the newest first, without their outputs.
+	ListRuns(ctx context.Context, tenant automation.TenantID, q RunQuery, page automation.Page) ([]automation.Run, error)
 	// PutPlan stores a plan under its hash; storing it again changes nothing.
 	PutPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest, plan []byte, at time.Time) error
 	// Plan returns a stored plan.
@@ -247,6 +259,7 @@ type Store interface {
 	Tokens
 	Schedules
 	Fires
+	Workflows
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

@@ -16,6 +16,11 @@ func (b *builder) assemble() *Plan {
 		Schema: PlanSchema, Workflow: b.root.str("name"), Inputs: b.inputs.values.appendJSON(nil),
 		Targets: b.targets, Timeout: b.timeout, StopIfFailed: b.stopIfFailed, Steps: make([]PlanStep, len(b.steps)),
 	}
+	if b.mode.template {
+		p.Template, p.Declared, p.Inputs = true, b.declared(), json.RawMessage(`{}`)
+		p.ItemTarget = b.mode.itemTarget && b.targets == nil
+	}
+	p.Outputs, p.Templates = b.outputs, b.nest.templates
 	if p.Targets == nil {
 		p.Targets = []automation.Target{}
 	}
@@ -43,7 +48,7 @@ func (b *builder) assemble() *Plan {
 		}
 		p.Steps[i] = ps
 	}
-	if slices.Contains(typed, true) || b.dynamic() {
+	if slices.Contains(typed, true) || b.dynamic() || len(b.outputs) > 0 {
 		p.Expressions = &PlanExpressions{Inputs: b.inputs.typ, Cost: b.Limits.ExpressionCost, Iterations: b.Limits.Iterations, Targets: b.Limits.Targets}
 	}
 	return p
@@ -67,6 +72,9 @@ func (b *builder) typedSteps() []bool {
 				out[i] = out[i] || needed
 			}
 		}
+	}
+	for i, s := range b.steps {
+		out[i] = out[i] || slices.Contains(b.readByOutputs, s.id)
 	}
 	return out
 }

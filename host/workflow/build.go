@@ -28,6 +28,11 @@ type Request struct {
 	Plugins []automation.Plugin
 	// Assets is the inventory that `targets.select` chooses from.
 	Assets []automation.Asset
+	// Workflows are the stored workflows: those that the definition includes, and
+	// theirs, with their Definition; of the others the names and versions do.
+	Workflows []automation.Workflow
+	// Self is the definition's own NAME@VERSION where it is stored; "": it is not.
+	Self string
 	// Limits of the deployment; the zero value stands for DefaultLimits.
 	Limits Limits
 }
@@ -37,18 +42,26 @@ type Request struct {
 // (with a pointer below /inputs and no line) last. Build is a pure function of its
 // request, and safe for concurrent use.
 func Build(r Request) (*Plan, error) {
-	if r.Limits == (Limits{}) {
-		r.Limits = DefaultLimits()
+	plan, err := newBuilder(r).run()
+	if err != nil {
+		return nil, err
 	}
-	b := &builder{Request: r, catalog: newCatalog(r.Plugins)}
-	if len(r.Definition) > r.Limits.DefinitionBytes {
-		return nil, automation.Errors{limitError("the definition has too many bytes", r.Limits.DefinitionBytes, "")}
+	return plan, nil
+}
+
+// run reads the definition and builds the plan.
+func (b *builder) run() (*Plan, error) {
+	if len(b.Definition) > b.Limits.DefinitionBytes {
+		return nil, automation.Errors{limitError("the definition has too many bytes", b.Limits.DefinitionBytes, "")}
 	}
-	root, err := parse(r.Definition)
+	root, err := parse(b.Definition)
 	if err != nil {
 		return nil, automation.Errors{err}
 	}
 	b.root = root
+	if len(b.mode.path) == 0 {
+		b.mode.path = []string{cmp.Or(b.Self, root.str("name"))}
+	}
 	plan, fault := b.build()
 	if fault != nil {
 		return nil, automation.Errors{fault}
@@ -75,8 +88,13 @@ type builder struct {
 	targets    []automation.Target
 	hasTargets bool // the definition selects targets
 
-	timeout      time.Duration // of the run
-	stopIfFailed Amount
+	timeout       time.Duration // of the run
+	stopIfFailed  Amount
+	mode          mode
+	nest          *nesting
+	outputs       []PlanOutput
+	readByOutputs []string // ids of steps
+	runs, calls   int      // estimates: of runs of sub-workflows, of attempts that may call host functions
 }
 
 func (b *builder) build() (*Plan, *automation.Error) {
@@ -95,6 +113,10 @@ func (b *builder) build() (*Plan, *automation.Error) {
 	if err := b.checkExpressions(); err != nil {
 		return nil, err
 	}
+	if err := b.readOutputs(); err != nil {
+		return nil, err
+	}
+	b.nestSteps()
 	b.checkHostCalls()
 	if len(b.errs) > 0 {
 		return nil, nil //nolint:nilnil // the errors are in b.errs
@@ -181,6 +203,9 @@ func (b *builder) selectTargets() {
 	n := b.root.field("targets").field("select")
 	if n == nil || n.kind != nodeString || b.faulty(at) {
 		b.hasTargets = b.root.field("targets") != nil
+		if !b.hasTargets && b.mode.template {
+			b.takeOver()
+		}
 		return
 	}
 	b.hasTargets = true
@@ -189,8 +214,12 @@ func (b *builder) selectTargets() {
 		b.addAll(at, errs)
 		return
 	}
-	if !b.inputs.ok {
+	if !b.inputs.ok || b.mode.open {
 		return // what is selected cannot be known
+	}
+	if name := b.lateInput(s.Reads()); name != "" {
+		b.errs = append(b.errs, &automation.Error{Code: automation.CodeExpression, Pointer: lateSelect, Allowed: name})
+		return
 	}
 	for _, a := range b.Assets {
 		ok, err := s.Selects(a)
@@ -205,6 +234,16 @@ func (b *builder) selectTargets() {
 	}
 	slices.SortStableFunc(b.targets, func(x, y automation.Target) int { return strings.Compare(x.Name, y.Name) })
 	b.checkTargets(at)
+}
+
+// takeOver lets a template that selects no targets have those of whoever includes it.
+func (b *builder) takeOver() {
+	m := &b.mode
+	b.hasTargets = m.hasTargets || m.open
+	if len(m.targets) > 0 {
+		b.targets = m.targets
+		b.checkTargets("/limits/max_targets")
+	}
 }
 
 func (b *builder) checkTargets(at string) {

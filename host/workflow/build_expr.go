@@ -197,7 +197,7 @@ func (b *builder) checkWith(s *step, unknown map[string]bool) {
 	}
 }
 
-// compile checks an expression of a step; nil when there is an error, which it
+// compile checks an expression of a step (nil: of the outputs); nil when there is an error, which it
 // has reported.
 func (b *builder) compile(s *step, env *expr.Env, at, src string, want *schema.Type) *expr.Program {
 	refs, errs := env.Parse(src)
@@ -242,16 +242,16 @@ func (b *builder) checkRef(s *step, r expr.Ref) *automation.Error {
 	case i < 0:
 		var ids []string
 		for j, o := range b.steps {
-			if s.closure[j] && o.id != "" {
+			if (s == nil || s.closure[j]) && o.id != "" {
 				ids = append(ids, o.id)
 			}
 		}
 		return &automation.Error{
 			Code: automation.CodeUnknownName, Message: "no step " + schema.Quote(id), Allowed: list(ids), Suggestion: schema.DidYouMean(id, b.ids()),
 		}
-	case b.steps[i] == s:
+	case s != nil && b.steps[i] == s:
 		return &automation.Error{Code: automation.CodeExpression, Message: "the step reads its own results"}
-	case !s.closure[i]:
+	case s != nil && !s.closure[i]:
 		return &automation.Error{
 			Code: automation.CodeExpression, Message: "step " + id + " may not have ended when this one starts", Suggestion: "add " + id + " to needs",
 		}

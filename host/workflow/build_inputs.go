@@ -42,6 +42,11 @@ func (b *builder) readInputs() {
 	for _, m := range supplied.members {
 		given[m.name] = m.value
 	}
+	if b.mode.given != nil { // they were checked by the template's schema
+		for _, m := range b.mode.given.members {
+			given[m.name] = m.value
+		}
+	}
 	var names []string
 	known := map[string]bool{}
 	if declared != nil && declared.kind == nodeObject {
@@ -128,12 +133,12 @@ func (b *builder) readInput(m member, value *node) {
 	}
 	switch {
 	case value != nil:
-		if e := checkInput(value, typ, allowed); e != nil {
+		if e := checkInput(value, typ, allowed); e != nil && !b.mode.template {
 			b.addInput(m.name, e)
 		}
 	case fallback != nil:
 		value = fallback
-	case required != nil && required.text == "true":
+	case required != nil && required.text == "true" && !b.mode.template:
 		b.addInput(m.name, &automation.Error{
 			Code: automation.CodeMissing, Message: "the input " + m.name + " is required", Allowed: m.value.str("type"),
 			Suggestion: "give it a value",

@@ -26,6 +26,8 @@ type step struct {
 	closure []bool
 	// makesGood are the steps whose on_failure names this one.
 	makesGood []int
+	child     *child // of a sub-workflow
+	nested    nested
 	with      *node // filled in as far as the inputs allow
 }
 
@@ -86,6 +88,10 @@ func (b *builder) readUses(s *step) {
 	at := s.at + "/uses"
 	u, ok := parseUse(s.node.str("uses"))
 	if !ok || b.faulty(at) {
+		return
+	}
+	if u.plugin == automation.WorkflowPlugin {
+		b.readIncluded(s, u)
 		return
 	}
 	p, a, err := b.catalog.find(u)
@@ -156,6 +162,9 @@ func (b *builder) readForEach(s *step) {
 		b.readList(s, in)
 	case in.text == "targets":
 		s.forEach.targets, s.forEach.size = true, len(b.targets)
+		if b.mode.itemTarget && b.targets == nil {
+			s.forEach.size = 1
+		}
 		if !b.hasTargets {
 			b.add(at, &automation.Error{
 				Code: automation.CodeMissing, Message: "the workflow selects no targets", Suggestion: `add targets: {select: "…"}`,
@@ -316,10 +325,13 @@ func (b *builder) checkGraph() {
 func (b *builder) checkHostCalls() {
 	calls := 0
 	for _, s := range b.steps {
+		each := s.nested.calls
 		if len(s.plan.HostFunctions) > 0 {
-			calls = min(calls+s.forEach.size*s.plan.Retry.MaxAttempts, 1<<40)
+			each = 1
 		}
+		calls = min(calls+s.forEach.size*s.plan.Retry.MaxAttempts*each, 1<<40)
 	}
+	b.calls = calls
 	if calls > b.Limits.HostCalls {
 		b.add("/steps", limitError(fmt.Sprintf("about %d attempts that may call host functions", calls), b.Limits.HostCalls, "select fewer targets, or repeat less"))
 	}

@@ -74,7 +74,7 @@ func (w *withReader) text(n *node, at string) *node {
 		if programs[i] = w.b.compile(w.s, env, w.pointer(at), p.Expression, nil); programs[i] == nil {
 			return w.hide(n, at)
 		}
-		known = known && onlyInputs(programs[i])
+		known = known && w.b.decided(programs[i])
 	}
 	if !w.fits(n, at, parts, programs) {
 		return w.hide(n, at)
@@ -93,6 +93,15 @@ func (w *withReader) hide(n *node, at string) *node {
 	}
 	w.unknown[w.pointer(at)] = true
 	return n
+}
+
+// decided reports whether the value of an expression is known: a template's inputs
+// are not.
+func (b *builder) decided(p *expr.Program) bool {
+	if b.mode.template {
+		return len(p.Refs()) == 0
+	}
+	return onlyInputs(p)
 }
 
 // onlyInputs reports whether an expression reads inputs alone, or nothing.

@@ -39,7 +39,10 @@ func (c *compiler) compile() error {
 			return p.fault(i, "the plan", err)
 		}
 	}
-	return nil
+	if p.plan.ItemTarget {
+		c.setTargets()
+	}
+	return c.outputs()
 }
 
 func (c *compiler) stepType(i int) stepType {

@@ -25,6 +25,10 @@ type Limits struct {
 	Attempts   int `json:"attempts"` // of an item
 	// HostCalls is the estimate of a run's attempts that may call host functions.
 	HostCalls int `json:"host_calls"`
+	// Nesting is how deep sub-workflows may lie in each other; ChildRuns bounds the
+	// estimate of the runs that the steps of a run may start, and theirs.
+	Nesting   int `json:"nesting"`
+	ChildRuns int `json:"child_runs"`
 	// RunTimeout is the longest, and the default, time of a run.
 	RunTimeout time.Duration `json:"run_timeout_ns"`
 	// AttemptTimeout is the time of an attempt whose step and action say none.
@@ -45,6 +49,8 @@ func DefaultLimits() Limits {
 		Targets:         10_000,
 		Attempts:        100,
 		HostCalls:       1_000_000,
+		Nesting:         5,
+		ChildRuns:       10_000,
 		RunTimeout:      24 * time.Hour,
 		AttemptTimeout:  5 * time.Minute,
 		ExpressionCost:  expr.DefaultCost,
@@ -57,7 +63,7 @@ func (l Limits) Validate() error {
 	for name, v := range map[string]int64{
 		"definition_bytes": int64(l.DefinitionBytes), "input_bytes": int64(l.InputBytes), "steps": int64(l.Steps),
 		"depth": int64(l.Depth), "parallel": int64(l.Parallel), "iterations": int64(l.Iterations),
-		"targets": int64(l.Targets), "attempts": int64(l.Attempts), "host_calls": int64(l.HostCalls),
+		"targets": int64(l.Targets), "nesting": int64(l.Nesting), "child_runs": int64(l.ChildRuns), "attempts": int64(l.Attempts), "host_calls": int64(l.HostCalls),
 		"run_timeout": int64(l.RunTimeout), "attempt_timeout": int64(l.AttemptTimeout), "expression_cost": int64(min(l.ExpressionCost, 1<<62)),
 	} {
 		if v <= 0 {

@@ -26,6 +26,17 @@ type Plan struct {
 	Expressions *PlanExpressions `json:"expressions,omitempty"`
 	// Steps are in topological order: a step needs only steps before it.
 	Steps []PlanStep `json:"steps"`
+	// Outputs of the run, by name.
+	Outputs []PlanOutput `json:"outputs,omitempty"`
+	// Template: the plan is of a sub-workflow. Its inputs are known at run time only
+	// (Declared says which there are, Inputs is empty), and with ItemTarget so is its
+	// one target: that of the item which the run carries out. Nothing else may run it.
+	Template   bool        `json:"template,omitempty"`
+	ItemTarget bool        `json:"item_target,omitempty"`
+	Declared   []PlanInput `json:"declared,omitempty"`
+	// Templates are the plans of the sub-workflows that the steps name by Digest, and
+	// theirs. Build sets it; it is no part of the plan's JSON, which pins their hashes.
+	Templates map[automation.Digest]*Plan `json:"-"`
 }
 
 // PlanExpressions is what the expressions of a plan were checked against: the
@@ -46,7 +57,7 @@ type PlanStep struct {
 	Plugin        string            `json:"plugin"`
 	Version       string            `json:"version"`
 	Action        string            `json:"action"`
-	Digest        automation.Digest `json:"digest"`
+	Digest        automation.Digest `json:"digest"` // of the artifact; of a sub-workflow, its template's hash
 	Effect        automation.Effect `json:"effect"`
 	HostFunctions []string          `json:"host_functions,omitempty"`
 	// Scheduler: the scheduler carries it out itself (core.wait).
@@ -119,6 +130,27 @@ func (a Amount) Of(n int) int {
 	}
 	return max(1, int(math.Ceil(float64(n)*a.Percent/100)))
 }
+
+// PlanOutput is an output of the run: text that may hold expressions.
+type PlanOutput struct {
+	Name  string       `json:"name"`
+	Value string       `json:"value"`
+	Type  *schema.Type `json:"type,omitempty"`
+}
+
+// PlanInput is an input that a template declares. Default and Enum (an array) are
+// JSON; nil: none.
+type PlanInput struct {
+	Name     string          `json:"name"`
+	Type     string          `json:"type"` // as in the definition
+	Required bool            `json:"required,omitempty"`
+	Default  json.RawMessage `json:"default,omitempty"`
+	Enum     json.RawMessage `json:"enum,omitempty"`
+}
+
+// SubWorkflow reports whether the step's items are carried out by runs of the
+// template that Digest names.
+func (s *PlanStep) SubWorkflow() bool { return s.Plugin == automation.WorkflowPlugin }
 
 // NeedsPolicy says which of a step's needs must have succeeded for it to run.
 type NeedsPolicy string

@@ -19,6 +19,7 @@ type Program struct {
 	steps  []programStep
 	// targets are the plan's by asset id, for loops over assets.
 	targets map[automation.AssetID]*automation.Target
+	outputs []programOutput
 }
 
 type programStep struct {
@@ -103,6 +104,9 @@ func (p *Program) Condition(step int, s *Scope) (bool, error) {
 // expression or limit that names the step.
 func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 	loop := p.steps[step].loop
+	if f := p.plan.Steps[step].ForEach; f != nil && f.Targets && p.plan.ItemTarget {
+		return p.targetElements(s), nil
+	}
 	if loop == nil {
 		return p.steps[step].elements, nil
 	}
@@ -124,7 +128,7 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 	}
 	out := make([]Element, len(values))
 	for i, v := range values {
-		if out[i], err = p.element(v, assets); err != nil {
+		if out[i], err = p.element(v, assets, s); err != nil {
 			return nil, p.fault(step, "for_each", err)
 		}
 		out[i].Index = i
@@ -134,7 +138,7 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 
 // element turns an element of a list into an item's: with assets, its asset is the
 // target.
-func (p *Program) element(v expr.Value, assets bool) (Element, error) {
+func (p *Program) element(v expr.Value, assets bool, s *Scope) (Element, error) {
 	raw, err := v.AppendJSON(nil)
 	if err != nil {
 		return Element{}, err
@@ -150,6 +154,9 @@ func (p *Program) element(v expr.Value, assets bool) (Element, error) {
 	id, _ := asset.Field("id")
 	text, _ := id.TextOf()
 	t, ok := p.targets[automation.AssetID(text)]
+	if s.target != nil && string(s.target.ID) == text {
+		t, ok = s.target, true
+	}
 	if !ok {
 		return Element{}, &automation.Error{Code: automation.CodeExpression, Message: "an element whose asset is no target of the plan"}
 	}

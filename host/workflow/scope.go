@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -18,6 +19,11 @@ type Scope struct {
 	// values are the ended steps' as values; set when first read.
 	values []expr.Value
 	made   []bool
+	// Of a template's run: what it begins with.
+	begun, inputsMade bool
+	inputs            json.RawMessage
+	inputsValue       expr.Value
+	target            *automation.Target
 }
 
 // NewScope returns the scope of a run whose plan has that many steps.
@@ -48,7 +54,7 @@ var _ expr.Vars = (*vars)(nil)
 func (v *vars) Name(name string) (expr.Value, bool) {
 	switch name {
 	case "inputs":
-		return v.p.inputs, true
+		return v.scope.inputsOf(v.p), true
 	case "run":
 		return runValue(&v.scope.run), true
 	case "steps":

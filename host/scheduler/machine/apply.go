@@ -22,7 +22,7 @@ func (m *Machine) check(r *run, f *automation.Fact) error {
 		}
 		return nil
 	case automation.FactAttemptGranted, automation.FactAttemptStarted, automation.FactAttemptEnded,
-		automation.FactItemEnded, automation.FactWaitStarted:
+		automation.FactItemEnded, automation.FactWaitStarted, automation.FactChildStarted, automation.FactChildEnded:
 	case automation.FactRunAccepted:
 		return stale("run %s is accepted already", r.id)
 	default:
@@ -56,6 +56,14 @@ func (it *item) check(f *automation.Fact) error {
 		}
 		if f.Kind == automation.FactAttemptEnded && f.Outcome == nil {
 			return stale("an end without an outcome")
+		}
+	case automation.FactChildStarted:
+		if it.state.Ended() || it.state.Open() || it.state == automation.ItemBlocked || f.Attempt != it.attempt+1 || f.Child == "" {
+			return stale("an item that is %s can't be given to a run as attempt %d", it.state, f.Attempt)
+		}
+	case automation.FactChildEnded:
+		if it.state != automation.ItemRunning || it.child != f.Child || f.Attempt != it.attempt || f.Outcome == nil {
+			return stale("run %s does not carry out the item", f.Child)
 		}
 	case automation.FactWaitStarted:
 		if it.state != automation.ItemReady {
@@ -95,6 +103,10 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 		m.limitItem(it, f.At)
 	case automation.FactItemEnded:
 		m.endItem(r.item(f.Step, f.Item), f.Outcome, f.At)
+	case automation.FactChildStarted:
+		m.childStarted(r.item(f.Step, f.Item), f)
+	case automation.FactChildEnded:
+		m.childEnded(r.item(f.Step, f.Item), f)
 	case automation.FactCancelAsked:
 		m.stop(r, automation.RunCancelled, &automation.Error{
 			Code: automation.CodeCancelled, Message: "cancelled by " + f.By + reason(f.Reason),
@@ -144,7 +156,6 @@ func (m *Machine) begin(r *run, at time.Time) {
 }
 
 func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
-	r := it.step.run
 	m.comesIn(it)
 	m.release(it, f.At)
 	o := f.Outcome
@@ -158,10 +169,7 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	}
 	again, o := it.again(o)
 	if again {
-		it.outcome = o
-		it.due = f.At.Add(backoff(it))
-		m.setItem(it, automation.ItemWaitingRetry, f.At)
-		m.timers.push(timer{at: it.due, run: r, item: it})
+		m.waitForRetry(it, o, f.At)
 		return
 	}
 	m.endItem(it, o, f.At)

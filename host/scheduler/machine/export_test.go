@@ -19,6 +19,7 @@ type Item struct {
 	Due     time.Time
 	Outcome string
 	Late    string
+	Child   automation.RunID
 }
 
 // Snapshot returns the state of every open run, by run, step and item. Ready and
@@ -26,7 +27,7 @@ type Item struct {
 func (m *Machine) Snapshot() map[string]Item {
 	snap := map[string]Item{}
 	for id, r := range m.runs {
-		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping)}
+		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping), Epoch: int64(r.children), Due: r.deadline}
 		for i := range r.steps {
 			s := &r.steps[i]
 			step := Item{State: s.state, Attempt: s.left, Lost: s.blocks}
@@ -36,7 +37,7 @@ func (m *Machine) Snapshot() map[string]Item {
 			snap[fmt.Sprintf("%s/%d", id, i)] = step
 			for j := range s.items {
 				it := &s.items[j]
-				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost, Intent: it.intent, Host: it.host, Epoch: it.epoch}
+				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost, Intent: it.intent, Host: it.host, Epoch: it.epoch, Child: it.child}
 				if v.State == automation.ItemParked {
 					v.State = automation.ItemReady
 				}
@@ -175,7 +176,7 @@ func (f *flow) counts(l *limit) bool {
 // lateFault says what an item does that it must not after its time: "" is good.
 func (it *item) lateFault() string {
 	s := it.step
-	switch open := it.state.Open() && !s.plan.Scheduler; {
+	switch open := it.state.Open() && (!s.plan.Scheduler || it.child != ""); {
 	case it.state.Ended():
 	case (s.late != nil || it.late != nil) && !open:
 		return fmt.Sprintf("is %s after its time", it.state)

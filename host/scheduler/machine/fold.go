@@ -74,7 +74,7 @@ func (f *Fold) Apply(e automation.Entry) ([]Change, error) {
 		}
 	}
 	f.seq = e.Seq
-	f.m.out.runs, f.m.out.cancels = nil, nil // a view decides nothing
+	f.m.out.runs, f.m.out.cancels, f.m.children = nil, nil, children{} // a view decides nothing
 	return f.changes, f.m.out.fault
 }
 
@@ -151,6 +151,7 @@ type ItemView struct {
 	Ended   time.Time
 	Due     time.Time // waiting_retry: when the next attempt may begin; a wait: its end
 	Outcome *automation.Outcome
+	Child   automation.RunID // the run that carries it out; "": none
 }
 
 // Items returns the items of a step from index from on, at most limit. A step
@@ -169,9 +170,9 @@ func (f *Fold) Items(stepIndex, from, limit int) []ItemView {
 		it := &items[i]
 		v := ItemView{
 			Step: stepIndex, StepID: it.step.plan.ID, Index: i, Element: it.element, State: it.state, Attempt: it.attempt,
-			Kept: it.kept, Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome,
+			Kept: it.kept, Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome, Child: it.child,
 		}
-		if it.state == automation.ItemWaitingRetry || it.state == automation.ItemRunning && it.step.plan.Scheduler {
+		if it.state == automation.ItemWaitingRetry || it.state == automation.ItemRunning && it.step.plan.Scheduler && it.child == "" {
 			v.Due = it.due
 		}
 		if v.Started.IsZero() && it.outcome != nil {

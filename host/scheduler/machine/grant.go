@@ -22,6 +22,7 @@ type Lease struct {
 func (m *Machine) Grant(now time.Time, to Lease, slots int) {
 	m.latest = now
 	m.lines = slices.DeleteFunc(m.lines, func(q *queueLine) bool { return q.Len() == 0 })
+	m.relate()
 	m.beginWaits(now, to)
 	for slots > 0 {
 		p := m.first(to)
@@ -31,6 +32,7 @@ func (m *Machine) Grant(now time.Time, to Lease, slots int) {
 		if m.serve(p.flows[0], now, to) {
 			slots--
 		}
+		m.relate()
 		m.beginWaits(now, to) // an item that could not start may have let a wait be next
 	}
 }
@@ -52,6 +54,7 @@ func (m *Machine) first(to Lease) (best *stand) {
 func (m *Machine) beginWaits(now time.Time, to Lease) {
 	for p := m.carried.first(); p != nil; p = m.carried.first() {
 		m.serve(p.flows[0], now, to)
+		m.relate()
 	}
 }
 
@@ -216,7 +219,11 @@ func (m *Machine) start(it *item, now time.Time, to Lease) bool {
 	if err == nil {
 		_, err = m.key(it)
 	}
-	if err == nil && s.plan.Scheduler {
+	if err == nil && s.plan.SubWorkflow() {
+		if err = m.startChild(it, input, now); err == nil {
+			return false
+		}
+	} else if err == nil && s.plan.Scheduler {
 		err = carryOut(s.plan.Action, input, &f)
 	}
 	if err != nil {

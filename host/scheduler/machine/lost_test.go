@@ -30,6 +30,8 @@ func (p plain) Retry(_ int, _ *workflow.Scope, _ workflow.Element, f workflow.Fa
 	return automation.Retryable(f.Error), nil
 }
 
+func (p plain) Outputs(*workflow.Scope) (json.RawMessage, error) { return nil, nil }
+
 func (p plain) Input(step int, _ *workflow.Scope, _ workflow.Element) (json.RawMessage, error) {
 	if with := p.plan.Steps[step].With; with != nil {
 		return with, nil

@@ -27,6 +27,8 @@ type Program interface {
 	Input(step int, s *workflow.Scope, e workflow.Element) (json.RawMessage, error)
 	// ConcurrencyKey evaluates the step's concurrency_key for one element.
 	ConcurrencyKey(step int, s *workflow.Scope, e workflow.Element) (string, error)
+	// Outputs evaluates the run's outputs after its last step; nil: it has none.
+	Outputs(s *workflow.Scope) (json.RawMessage, error)
 }
 
 var _ Program = (*workflow.Program)(nil)
@@ -49,6 +51,7 @@ type Machine struct {
 	open     int       // attempts that are out on hosts
 	openOn   map[automation.HostID]int
 	out      output
+	children children // what is left to do between runs and their parents
 	// observe, when set, receives every change (a Fold's view of its run).
 	observe func(Change)
 }
@@ -91,6 +94,14 @@ type run struct {
 	facts    []automation.Fact              // recorded and not yet taken
 	touched  bool                           // it is in the machine's output
 	changed  bool                           // its record changed since the last Take
+
+	by       string
+	deadline time.Time          // by its timeout; zero: none
+	timeout  time.Duration      // the same from its acceptance
+	outputs  json.RawMessage    // once it has succeeded
+	parent   *automation.Parent // of a sub-workflow's run
+	target   *automation.Target // that its parent's item has
+	children int                // items that runs of sub-workflows carry out
 }
 
 // step is one step's state.
@@ -111,6 +122,7 @@ type step struct {
 	// released items have been let go, in waves; halted: no more will be.
 	released, wave int
 	halted         bool
+	uncertain      bool              // a child's outcome is not known for sure
 	stopAt         int               // failed items that halt the step; 0: none do
 	late           *automation.Error // its time was up; nil while it is not
 }
@@ -143,6 +155,7 @@ type item struct {
 	due     time.Time         // end of a wait or a backoff
 	late    *automation.Error // the time that was up while it was out on its host
 	outcome *automation.Outcome
+	child   automation.RunID // the latest run that carries it out; "": none
 }
 
 // Len returns the number of runs that have not ended.
@@ -177,6 +190,7 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 		r = &run{id: id}
 		m.runs[id] = r
 	}
+	m.askChildren(r, automation.Fact{Kind: automation.FactCancelAsked, At: at, By: "run " + string(id), Reason: "it can't be scheduled any more"})
 	for i := range r.steps {
 		for j := range r.steps[i].items {
 			it := &r.steps[i].items[j]
@@ -193,8 +207,19 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 		m.disperse(&r.steps[i], at)
 		m.unbind(&r.steps[i])
 	}
-	*r = run{id: id, state: automation.RunFailed, err: cause, ended: at, changed: true}
+	*r = run{id: id, state: automation.RunFailed, err: cause, ended: at, changed: true, parent: r.parent, touched: r.touched}
 	m.out.touch(r)
+	if r.parent != nil {
+		m.children.ended = append(m.children.ended, r)
+	}
+}
+
+// RejectAccepted is Reject of a run whose first fact could not be folded.
+func (m *Machine) RejectAccepted(id automation.RunID, f *automation.Fact, cause *automation.Error) {
+	if f.Begin != nil && m.runs[id] == nil {
+		m.runs[id] = &run{id: id, parent: f.Begin.Parent}
+	}
+	m.Reject(id, f.At, cause)
 }
 
 // Has reports whether the machine holds the run.
@@ -220,6 +245,14 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 		id: id, tenant: f.Tenant, program: p, plan: plan, accepted: at, state: automation.RunQueued,
 		steps: make([]step, len(plan.Steps)), left: len(plan.Steps),
 		scope: workflow.NewScope(runInfo(id, f, plan), len(plan.Steps)),
+		by:    f.By, timeout: plan.Timeout,
+	}
+	if b := f.Begin; b != nil {
+		r.parent, r.target = b.Parent, b.Target
+		r.scope.Begin(b)
+		if b.Timeout > 0 {
+			r.timeout = b.Timeout
+		}
 	}
 	m.runs[id] = r
 	r.keep(f.Begin)
@@ -231,8 +264,9 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 		}
 	}
 	m.changedRun(r, at)
-	if plan.Timeout > 0 {
-		m.timers.push(timer{at: at.Add(plan.Timeout), run: r, deadline: automation.TimerRun})
+	if r.timeout > 0 {
+		r.deadline = at.Add(r.timeout)
+		m.timers.push(timer{at: r.deadline, run: r, deadline: automation.TimerRun})
 	}
 	for i := range r.steps {
 		if r.steps[i].blocks == 0 && r.steps[i].state == automation.ItemBlocked {
@@ -259,6 +293,7 @@ func (m *Machine) Replay(e automation.Entry) error {
 			return fmt.Errorf("entry %d of run %s, fact %d (%s): %w", e.Seq, e.Run, i, f.Kind, err)
 		}
 	}
+	m.children.asked = nil // the commit that stored the entry has what came of it
 	return nil
 }
 

@@ -15,6 +15,7 @@ func (m *Machine) pause(r *run, at time.Time) {
 	for i := range r.steps {
 		m.disperse(&r.steps[i], at)
 	}
+	m.askChildren(r, automation.Fact{Kind: automation.FactPauseAsked, At: at, By: "run " + string(r.id)})
 }
 
 // resume lets a paused run go on where it was.
@@ -24,6 +25,7 @@ func (m *Machine) resume(r *run, at time.Time) {
 		state = automation.RunRunning
 	}
 	m.setRun(r, state, at)
+	m.askChildren(r, automation.Fact{Kind: automation.FactResumeAsked, At: at, By: "run " + string(r.id)})
 	for i := range r.steps {
 		for _, f := range r.steps[i].flows {
 			if f.waits() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/scheduler/machine"
 	"opsconductor.dev/host/workflow"
 )
 
@@ -18,6 +19,42 @@ import (
 type program struct {
 	run  automation.RunID
 	plan *workflow.Plan
+	// children are the programs of its sub-workflows, by step.
+	children map[int]*program
+}
+
+var errOutputs = errors.New("no such key")
+
+func (p *program) Outputs(*workflow.Scope) (json.RawMessage, error) {
+	switch p.dice(12, "outputs") {
+	case 0:
+		return nil, errOutputs
+	case 1, 2:
+		return json.RawMessage(`{"n":1}`), nil
+	}
+	return nil, nil
+}
+
+func (p *program) Child(step int, input json.RawMessage) (machine.Program, json.RawMessage, error) {
+	if p.dice(15, "child", step) == 0 {
+		return nil, nil, errExpression
+	}
+	return p.children[step], input, nil
+}
+
+// randomProgram is a program with sub-workflows, at most depth deep.
+func randomProgram(r *rand.Rand, run automation.RunID, depth int) *program {
+	p := &program{run: run, plan: randomPlan(r), children: map[int]*program{}}
+	for i := range p.plan.Steps {
+		s := &p.plan.Steps[i]
+		if depth > 0 && r.IntN(5) == 0 {
+			s.Plugin, s.Action, s.Version, s.Scheduler = automation.WorkflowPlugin, "inner", "1", true
+			s.Timeout = time.Duration(r.IntN(100)) * time.Second
+			p.children[i] = randomProgram(r, run+"/"+automation.RunID(s.ID), depth-1)
+			p.children[i].plan.ItemTarget = r.IntN(2) == 0
+		}
+	}
+	return p
 }
 
 func (p *program) Plan() *workflow.Plan { return p.plan }

@@ -237,6 +237,7 @@ func (m *Machine) stop(r *run, final automation.RunState, why *automation.Error,
 		return
 	}
 	r.stopping, r.err = final, why
+	m.askChildren(r, automation.Fact{Kind: automation.FactCancelAsked, At: at, By: "run " + string(r.id), Reason: why.Message})
 	for i := range r.steps {
 		s := &r.steps[i]
 		if s.state.Ended() {
@@ -255,6 +256,8 @@ func (m *Machine) stop(r *run, final automation.RunState, why *automation.Error,
 func (m *Machine) stopItem(it *item, why *automation.Error, at time.Time) {
 	switch {
 	case it.state.Ended():
+	case it.child != "" && it.state == automation.ItemRunning: // it ends with its run, which stop has asked
+		it.cancel = true
 	case it.state.Open() && !it.step.plan.Scheduler:
 		if !it.cancel {
 			it.cancel = true
@@ -277,8 +280,17 @@ func (m *Machine) settle(r *run, at time.Time) {
 	if r.stopping != "" {
 		state = r.stopping
 	}
+	if state == automation.RunSucceeded {
+		var err error
+		if r.outputs, err = r.program.Outputs(r.scope); err != nil {
+			state, r.err = automation.RunFailed, automation.AsError(err)
+		}
+	}
 	r.ended = at
 	m.setRun(r, state, at)
+	if r.parent != nil {
+		m.children.ended = append(m.children.ended, r)
+	}
 }
 
 func firstError(a, b *automation.Error) *automation.Error {

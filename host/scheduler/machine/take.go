@@ -16,6 +16,9 @@ type Decisions struct {
 	Runs    []automation.RunUpdate
 	// Buckets of rates that have changed, to be committed with them; Tat 0: forgotten.
 	Buckets []automation.Bucket
+	// Accepted are runs of sub-workflows, which the same commit accepts; their first
+	// facts are in Entries.
+	Accepted []automation.Run
 	// Attempts were granted: the worker may have them after the commit.
 	Attempts []automation.Attempt
 	// Cancels: the worker stops these, after it has had Attempts.
@@ -42,6 +45,7 @@ type output struct {
 	attempts []automation.Attempt
 	cancels  []Cancel
 	buckets  map[string]struct{}
+	accepted []automation.Run
 	fault    error
 }
 
@@ -71,9 +75,10 @@ func (o *output) cancel(it *item, why *automation.Error) {
 // Take returns what was decided since the last Take, and forgets the runs that
 // ended. An error is a fault of the machine itself: the machine must be thrown away.
 func (m *Machine) Take() (Decisions, error) {
+	m.relate()
 	o := m.out
 	m.out = output{}
-	d := Decisions{Attempts: o.attempts, Cancels: o.cancels}
+	d := Decisions{Attempts: o.attempts, Cancels: o.cancels, Accepted: o.accepted}
 	for _, key := range slices.Sorted(maps.Keys(o.buckets)) {
 		d.Buckets = append(d.Buckets, automation.Bucket{Key: key, Tat: m.buckets[key]})
 	}
@@ -85,7 +90,7 @@ func (m *Machine) Take() (Decisions, error) {
 		}
 		if r.changed {
 			r.changed = false
-			d.Runs = append(d.Runs, automation.RunUpdate{Run: r.id, State: r.state, Error: r.err, Started: r.started, Ended: r.ended})
+			d.Runs = append(d.Runs, automation.RunUpdate{Run: r.id, State: r.state, Error: r.err, Started: r.started, Ended: r.ended, Outputs: r.outputs})
 		}
 		if r.state.Ended() {
 			d.Ended++

@@ -76,7 +76,7 @@ func (m *Machine) timeUp(r *run, f *automation.Fact) {
 		it := r.item(f.Step, f.Item)
 		m.stopLate(it, tooLong("the item", "item_timeout", it.step.plan.ItemTimeout), f.At)
 	default:
-		m.stop(r, automation.RunFailed, tooLong("the run", "timeout", r.plan.Timeout), f.At)
+		m.stop(r, automation.RunFailed, tooLong("the run", "timeout", r.timeout), f.At)
 	}
 }
 
@@ -89,6 +89,13 @@ func tooLong(what, field string, d time.Duration) *automation.Error {
 func (m *Machine) stopLate(it *item, why *automation.Error, at time.Time) {
 	switch {
 	case it.state.Ended():
+	case it.child != "" && it.state == automation.ItemRunning:
+		if it.late == nil && !it.cancel {
+			it.late, it.cancel = why, true
+			m.children.asked = append(m.children.asked, asking{it.child, automation.Fact{
+				Kind: automation.FactCancelAsked, At: at, By: "run " + string(it.step.run.id), Reason: why.Message,
+			}})
+		}
 	case it.state.Open() && !it.step.plan.Scheduler:
 		if it.late == nil {
 			it.late = why

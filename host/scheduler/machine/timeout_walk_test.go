@@ -35,7 +35,7 @@ func (w *world) noteTimes(entries []automation.Entry) {
 			item := itemKey{step, f.Item}
 			plan := w.progs[e.Run].plan
 			switch {
-			case f.Kind == automation.FactAttemptGranted && f.Attempt == 1, f.Kind == automation.FactWaitStarted:
+			case (f.Kind == automation.FactAttemptGranted || f.Kind == automation.FactChildStarted) && f.Attempt == 1, f.Kind == automation.FactWaitStarted:
 				if d := plan.Steps[f.Step].ItemTimeout; d > 0 {
 					w.clock.ends[item] = f.At.Add(d)
 				}

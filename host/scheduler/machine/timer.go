@@ -86,12 +86,14 @@ func (m *Machine) NextTimer() (time.Time, bool) {
 // Advance fires the timers whose time has come: backoffs that are over make
 // their items ready, waits that are over end, runs that took too long are stopped.
 func (m *Machine) Advance(now time.Time) {
+	m.relate()
 	for {
 		t, ok := m.timers.due(now)
 		if !ok {
 			return
 		}
 		m.fire(t, now)
+		m.relate()
 	}
 }
 

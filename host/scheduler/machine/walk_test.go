@@ -36,6 +36,7 @@ type world struct {
 	count  map[string]int
 	past   []pastRun // the latest runs that ended: to rerun
 	kept   map[automation.RunID]map[[2]int]bool
+	family
 }
 
 func (w *world) accept() {
@@ -43,7 +44,7 @@ func (w *world) accept() {
 		return
 	}
 	id := automation.RunID("run-" + strconv.Itoa(len(w.progs)))
-	p, first := &program{run: id, plan: randomPlan(w.r)}, *accepted(w.now)
+	p, first := randomProgram(w.r, id, 2), *accepted(w.now)
 	if len(w.past) > 0 && w.r.IntN(3) == 0 {
 		p, first.Begin = w.rerun()
 		w.kept[id] = map[[2]int]bool{}
@@ -174,6 +175,7 @@ func (w *world) take() {
 	if err != nil {
 		w.t.Fatalf("the machine's fault: %v", err)
 	}
+	w.adopt(&d)
 	for _, e := range d.Entries {
 		if s, ok := w.ended[e.Run]; ok {
 			w.t.Fatalf("run %s is %s, and has new facts %v", e.Run, s, e.Facts)
@@ -195,6 +197,7 @@ func (w *world) take() {
 			w.count["run "+string(u.State)]++
 		}
 	}
+	w.checkFamily(&d)
 	for _, a := range d.Attempts {
 		if w.kept[a.Run][[2]int{a.Step, a.Item}] {
 			w.t.Fatalf("%v was granted, and is kept from the run before", a.AttemptKey)
@@ -243,14 +246,14 @@ func (w *world) replay() *machine.Machine {
 			if err := m.Accept(e.Run, &e.Facts[0], w.progs[e.Run]); err != nil {
 				w.t.Fatalf("replay: %v", err)
 			}
-			continue
 		}
 		if err := m.Replay(e); err != nil {
 			w.t.Fatalf("replay: %v", err)
 		}
 	}
-	if _, err := m.Take(); err != nil {
-		w.t.Fatalf("replay: the machine's fault: %v", err)
+	m.Recovered(w.now)
+	if d, err := m.Take(); err != nil || len(d.Entries)+len(d.Accepted) > 0 {
+		w.t.Fatalf("a replay decides %v (the machine's fault: %v)", d.Entries, err)
 	}
 	m.Advance(w.now)
 	return m
@@ -370,6 +373,7 @@ func TestWalk(t *testing.T) {
 			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
 			kept: map[automation.RunID]map[[2]int]bool{}, starts: map[automation.AttemptKey]bool{}, count: total,
 			paused: map[automation.RunID]bool{}, clock: newDeadlines(),
+			family: family{parents: map[automation.RunID]*automation.Parent{}, heard: map[automation.RunID]int{}},
 		}
 		w.m = machine.New(w.limits)
 		for range 2000 {
@@ -384,6 +388,7 @@ func TestWalk(t *testing.T) {
 	for _, kind := range []string{
 		"accept", "intent", "cancel", "crash", "refused", "lost after intent", "outcome succeeded", "outcome failed",
 		"outcome cancelled", "pause_asked", "resume_asked", "outcome unknown", automation.TimerRun, automation.TimerStep, automation.TimerItem, "run succeeded", "run failed", "run cancelled",
+		"child started", "child retried", "child paused", "child cancelled with its parent", "child succeeded", "child failed", "child ended in the turn it began",
 	} {
 		if total[kind] == 0 {
 			t.Errorf("the walk never came to %q", kind)

@@ -47,7 +47,11 @@ func (db *DB) Append(ctx context.Context, b store.Batch) error {
 	}
 	err = db.write(ctx, store.BatchTopics(&b), func(ctx context.Context) error {
 		// Without a BEGIN the pipeline is one transaction (PostgreSQL's manual, 55.2.4).
-		return db.pool.SendBatch(ctx, pipeline).Close()
+		err := db.pool.SendBatch(ctx, pipeline).Close()
+		if len(b.Accepted) > 0 && refersToNothing(err) {
+			return store.NotFound("plan: store it before a run of it")
+		}
+		return err
 	})
 	if err != nil {
 		return err
@@ -72,6 +76,9 @@ func appendPipeline(b store.Batch, last *int64) (*pgx.Batch, error) {
 	}
 	p := &pgx.Batch{}
 	p.Queue(takeNumbers, b.Shard, len(b.Entries), string(b.Host), b.Epoch).QueryRow(func(row pgx.Row) error { return row.Scan(last) })
+	if err := queueAccepted(p, b, newest); err != nil {
+		return nil, err
+	}
 	if len(runs) > 0 {
 		p.Queue(insertEntries, b.Shard, len(runs), fromLeader, runs, bodies)
 	}
@@ -95,7 +102,7 @@ func queueUpdates(p *pgx.Batch, b store.Batch, newest map[automation.RunID]int64
 		if err != nil {
 			return err
 		}
-		p.Queue(updateRuns, b.Shard, len(b.Entries), u.ids, u.places, u.states, u.errors, u.started, u.ended)
+		p.Queue(updateRuns, b.Shard, len(b.Entries), u.ids, u.places, u.states, u.errors, u.started, u.ended, u.outputs)
 	}
 	if len(newest) == 0 {
 		return nil

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // the run has an entry in the commit (n > 0).
 const updateRuns = `WITH changed AS (
 		UPDATE runs r SET state = u.state, error = u.error, started_at = coalesce(u.started, r.started_at), ended_at = u.ended,
-			seq = CASE WHEN u.n > 0 THEN s.seq - $2::bigint + u.n ELSE r.seq END
-		FROM shards s, unnest($3::text[], $4::bigint[], $5::text[], $6::json[], $7::timestamptz[], $8::timestamptz[])
-			AS u (id, n, state, error, started, ended)
+			outputs = u.outputs, seq = CASE WHEN u.n > 0 THEN s.seq - $2::bigint + u.n ELSE r.seq END
+		FROM shards s, unnest($3::text[], $4::bigint[], $5::text[], $6::json[], $7::timestamptz[], $8::timestamptz[], $9::json[])
+			AS u (id, n, state, error, started, ended, outputs)
 		WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 RETURNING 1)
 	SELECT require_count((SELECT count(*) FROM changed), cardinality($3::text[]))`
 
@@ -26,6 +27,7 @@ type runUpdates struct {
 	ids, states    []string
 	places         []int64
 	errors         []*string
+	outputs        []*string
 	started, ended []*time.Time
 }
 
@@ -43,6 +45,12 @@ func newRunUpdates(wave []automation.RunUpdate, newest map[automation.RunID]int6
 		}
 		u.ids, u.states = append(u.ids, string(r.Run)), append(u.states, string(r.State))
 		u.places, u.errors = append(u.places, newest[r.Run]), append(u.errors, problem)
+		var outputs *string
+		if len(r.Outputs) > 0 {
+			text := string(r.Outputs)
+			outputs = &text
+		}
+		u.outputs = append(u.outputs, outputs)
 		u.started, u.ended = append(u.started, moment(r.Started)), append(u.ended, moment(r.Ended))
 		delete(newest, r.Run)
 	}
@@ -73,14 +81,19 @@ func waves(updates []automation.RunUpdate) iter.Seq[[]automation.RunUpdate] {
 }
 
 const (
-	selectRun = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq FROM runs`
-	runByID   = selectRun + ` WHERE id = $1 AND tenant = $2`
+	selectRun = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq,
+		parent_run_id, parent_step, parent_item, parent_attempt, outputs FROM runs`
+	selectRuns = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq,
+		parent_run_id, parent_step, parent_item, parent_attempt, NULL FROM runs`
+	runByID = selectRun + ` WHERE id = $1 AND tenant = $2`
 )
 
 func scanRun(row pgx.Row) (automation.Run, error) {
 	var r automation.Run
+	var parent store.ParentRow
 	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, &r.Error, &r.By, &r.RerunOf,
-		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq)
+		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq, &parent.Run, &parent.Step, &parent.Item, &parent.Attempt, &r.Outputs)
+	r.Parent = parent.Parent()
 	return r, err
 }
 
@@ -90,14 +103,15 @@ func (db *DB) Run(ctx context.Context, tenant automation.TenantID, id automation
 }
 
 const (
-	listRuns        = selectRun + ` WHERE tenant = $1 AND id < $2 ORDER BY id DESC LIMIT $3`
-	listRunsByState = selectRun + ` WHERE tenant = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4`
+	runsBefore = ` WHERE tenant = $1 AND id < $2`
+	newestRuns = ` ORDER BY id DESC LIMIT $3`
+	onTop      = ` AND parent_run_id IS NULL`
 	// afterAll sorts after every identifier: hexadecimal digits and dashes.
 	afterAll = "~"
 )
 
-// ListRuns returns runs, the newest first, of one state or (state "") of all.
-func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, state automation.RunState, page automation.Page) ([]automation.Run, error) {
+// ListRuns returns the runs that q asks for, the newest first.
+func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, q store.RunQuery, page automation.Page) ([]automation.Run, error) {
 	if err := store.CheckPage(page); err != nil {
 		return nil, err
 	}
@@ -105,10 +119,19 @@ func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, state au
 	if before == "" {
 		before = afterAll
 	}
-	if state == "" {
-		return list(ctx, db, scanRun, listRuns, string(tenant), before, page.Limit)
+	query, args := selectRuns+runsBefore, []any{string(tenant), before, page.Limit}
+	if q.State != "" {
+		args = append(args, string(q.State))
+		query += fmt.Sprintf(" AND state = $%d", len(args))
 	}
-	return list(ctx, db, scanRun, listRunsByState, string(tenant), string(state), before, page.Limit)
+	switch {
+	case q.Parent != "":
+		args = append(args, string(q.Parent))
+		query += fmt.Sprintf(" AND parent_run_id = $%d", len(args))
+	case !q.Nested:
+		query += onTop
+	}
+	return list(ctx, db, scanRun, query+newestRuns, args...)
 }
 
 const (

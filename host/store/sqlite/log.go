@@ -68,6 +68,9 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 		args = append(args, b.Shard, seq, string(e.Run), fromLeader, bodies[i])
 		newest[e.Run] = seq
 	}
+	if err := w.insertAccepted(ctx, b, newest); err != nil {
+		return err
+	}
 	if err := w.insert(ctx, insertEntry, "", 5, args); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -14,8 +15,11 @@ const (
 	takeNumber  = `UPDATE shards SET seq = seq + 1 WHERE shard = ? RETURNING seq`
 	insertShard = `INSERT INTO shards (shard) VALUES (?) ON CONFLICT DO NOTHING`
 	insertRun   = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, rerun_of, day, created_at, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectRun   = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq FROM runs`
-	runByID     = selectRun + ` WHERE id = ? AND tenant = ?`
+	selectRun   = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq,
+		parent_run_id, parent_step, parent_item, parent_attempt, outputs FROM runs`
+	selectRuns = `SELECT id, tenant, shard, workflow, plan_hash, state, error, submitted_by, rerun_of, created_at, started_at, ended_at, seq,
+		parent_run_id, parent_step, parent_item, parent_attempt, NULL FROM runs`
+	runByID = selectRun + ` WHERE id = ? AND tenant = ?`
 )
 
 // Accept stores a run in state queued with its first entry and the act.
@@ -66,6 +70,28 @@ func (w *writer) accept(ctx context.Context, run automation.Run, body []byte) (s
 	return seq, w.insert(ctx, insertEntry, "", 5, []any{run.Shard, seq, string(run.ID), fromAcceptor, body})
 }
 
+const insertChildren = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq,
+	parent_run_id, parent_step, parent_item, parent_attempt)`
+
+// insertAccepted adds the rows of the runs that a batch accepts.
+func (w *writer) insertAccepted(ctx context.Context, b store.Batch, newest map[automation.RunID]int64) error {
+	runs, err := store.CheckAccepted(b)
+	if err != nil {
+		return err
+	}
+	args := make([]any, 0, 14*len(runs))
+	for _, r := range runs {
+		args = append(args, string(r.ID), string(r.Tenant), r.Shard, r.Workflow, string(r.PlanHash), string(r.State), r.By,
+			r.Created.Unix()/86400, micros(r.Created), newest[r.ID],
+			string(r.Parent.Run), r.Parent.Step, r.Parent.Item, r.Parent.Attempt)
+	}
+	err = w.insert(ctx, insertChildren, "", 14, args)
+	if refersToNothing(err) {
+		return store.NotFound("plan: store it before a run of it")
+	}
+	return err
+}
+
 // gone turns the absence of a row into not_found.
 func gone(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
@@ -74,21 +100,29 @@ func gone(err error, what string) error {
 	return err
 }
 
-const updateRun = `UPDATE runs SET state = ?, error = ?, started_at = coalesce(?, started_at), ended_at = ?, seq = max(seq, ?)
+const updateRun = `UPDATE runs SET state = ?, error = ?, started_at = coalesce(?, started_at), ended_at = ?, outputs = ?, seq = max(seq, ?)
 	WHERE id = ? AND shard = ?`
+
+// text is JSON for a column of text; NULL for none.
+func text(raw json.RawMessage) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	return string(raw)
+}
 
 // updateRun changes the record of a run, with the number of its newest entry,
 // which it takes out of newest.
 func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdate, newest map[automation.RunID]int64) error {
 	var problem any
 	if u.Error != nil {
-		text, err := encoded(u.Error)
+		encoded, err := encoded(u.Error)
 		if err != nil {
 			return err
 		}
-		problem = text
+		problem = encoded
 	}
-	n, err := w.changed(ctx, updateRun, string(u.State), problem, micros(u.Started), micros(u.Ended), newest[u.Run], string(u.Run), shard)
+	n, err := w.changed(ctx, updateRun, string(u.State), problem, micros(u.Started), micros(u.Ended), text(u.Outputs), newest[u.Run], string(u.Run), shard)
 	if err != nil {
 		return err
 	}
@@ -101,8 +135,14 @@ func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdat
 
 func scanRun(row scanner) (automation.Run, error) {
 	var r automation.Run
+	var parent store.ParentRow
+	var outputs sql.NullString
 	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, document{&r.Error}, &r.By, &r.RerunOf,
-		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq)
+		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq, &parent.Run, &parent.Step, &parent.Item, &parent.Attempt, &outputs)
+	r.Parent = parent.Parent()
+	if outputs.Valid {
+		r.Outputs = []byte(outputs.String)
+	}
 	return r, err
 }
 
@@ -112,14 +152,17 @@ func (db *DB) Run(ctx context.Context, tenant automation.TenantID, id automation
 }
 
 const (
-	listRuns        = selectRun + ` WHERE tenant = ? AND id < ? ORDER BY id DESC LIMIT ?`
-	listRunsByState = selectRun + ` WHERE tenant = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`
+	runsBefore = ` WHERE tenant = ? AND id < ?`
+	ofState    = ` AND state = ?`
+	ofParent   = ` AND parent_run_id = ?`
+	onTop      = ` AND parent_run_id IS NULL`
+	newestRuns = ` ORDER BY id DESC LIMIT ?`
 	// afterAll sorts after every identifier: hexadecimal digits and dashes.
 	afterAll = "~"
 )
 
-// ListRuns returns runs, the newest first, of one state or (state "") of all.
-func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, state automation.RunState, page automation.Page) ([]automation.Run, error) {
+// ListRuns returns the runs that q asks for, the newest first.
+func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, q store.RunQuery, page automation.Page) ([]automation.Run, error) {
 	if err := store.CheckPage(page); err != nil {
 		return nil, err
 	}
@@ -127,10 +170,17 @@ func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, state au
 	if before == "" {
 		before = afterAll
 	}
-	if state == "" {
-		return list(ctx, db, scanRun, listRuns, string(tenant), before, page.Limit)
+	query, args := selectRuns+runsBefore, []any{string(tenant), before}
+	if q.State != "" {
+		query, args = query+ofState, append(args, string(q.State))
 	}
-	return list(ctx, db, scanRun, listRunsByState, string(tenant), string(state), before, page.Limit)
+	switch {
+	case q.Parent != "":
+		query, args = query+ofParent, append(args, string(q.Parent))
+	case !q.Nested:
+		query += onTop
+	}
+	return list(ctx, db, scanRun, query+newestRuns, append(args, page.Limit)...)
 }
 
 const (

@@ -86,8 +86,8 @@ func tenantsAreApart(t *testing.T, b Backend) {
 
 	page := automation.Page{Limit: 10}
 	for what, n := range map[string]int{
-		"ListRuns":        len(must(f.st.ListRuns(ctx, other, "", page))),
-		"ListRuns queued": len(must(f.st.ListRuns(ctx, other, automation.RunQueued, page))),
+		"ListRuns":        len(must(f.st.ListRuns(ctx, other, store.RunQuery{}, page))),
+		"ListRuns queued": len(must(f.st.ListRuns(ctx, other, store.RunQuery{State: automation.RunQueued}, page))),
 		"ListAssets":      len(must(f.st.ListAssets(ctx, other, page))),
 		"ListCredentials": len(must(f.st.ListCredentials(ctx, other, page))),
 		"ListPlugins":     len(must(f.st.ListPlugins(ctx, other))),
@@ -128,7 +128,7 @@ func limitsOfReads(t *testing.T, b Backend) {
 	for _, limit := range []int{-1, 0, 1001} {
 		page := automation.Page{Limit: limit}
 		for what, call := range map[string]func() error{
-			"ListRuns":        func() error { _, err := f.st.ListRuns(ctx, tenant, "", page); return err },
+			"ListRuns":        func() error { _, err := f.st.ListRuns(ctx, tenant, store.RunQuery{}, page); return err },
 			"ListAssets":      func() error { _, err := f.st.ListAssets(ctx, tenant, page); return err },
 			"ListCredentials": func() error { _, err := f.st.ListCredentials(ctx, tenant, page); return err },
 			"ListTokens":      func() error { _, err := f.st.ListTokens(ctx, tenant, page); return err },
@@ -164,7 +164,7 @@ func closed(t *testing.T, b Backend) {
 		"RunEntries":       func() error { _, err := f.st.RunEntries(ctx, tenant, "r", 0, 1); return err },
 		"RunLogs":          func() error { _, err := f.st.RunLogs(ctx, tenant, "r", automation.AttemptKey{}, 1); return err },
 		"Run":              func() error { _, err := f.st.Run(ctx, tenant, "r"); return err },
-		"ListRuns":         func() error { _, err := f.st.ListRuns(ctx, tenant, "", page); return err },
+		"ListRuns":         func() error { _, err := f.st.ListRuns(ctx, tenant, store.RunQuery{}, page); return err },
 		"PutPlan":          func() error { return f.st.PutPlan(ctx, tenant, f.plan, nil, start()) },
 		"Plan":             func() error { _, err := f.st.Plan(ctx, tenant, f.plan); return err },
 		"Commands":         func() error { _, err := f.st.Commands(ctx, 0, 1); return err },
@@ -215,7 +215,7 @@ func givenUp(t *testing.T, b Backend) {
 		wantCode(t, what, err, automation.CodeUnavailable)
 		wantErr(t, what, err, why)
 	}
-	runs, err := f.st.ListRuns(t.Context(), tenant, "", automation.Page{Limit: 10})
+	runs, err := f.st.ListRuns(t.Context(), tenant, store.RunQuery{}, automation.Page{Limit: 10})
 	f.must(err)
 	equal(t, "runs", len(runs), 1)
 }

@@ -267,7 +267,7 @@ func (h *history) dump() error {
 
 func (h *history) dumpTenant(tn automation.TenantID, add func(string, any, error)) {
 	page := automation.Page{Limit: 1000}
-	runs, err := h.st.ListRuns(h.ctx, tn, "", page)
+	runs, err := h.st.ListRuns(h.ctx, tn, store.RunQuery{}, page)
 	add("runs", runs, err)
 	for _, r := range runs {
 		entries, err := h.st.RunEntries(h.ctx, tn, r.ID, 0, 1000)

@@ -138,7 +138,7 @@ func badCaller(t *testing.T, b Backend) {
 		})
 	}
 	wg.Wait()
-	runs, err := f.st.ListRuns(t.Context(), tenant, "", automation.Page{Limit: 1000})
+	runs, err := f.st.ListRuns(t.Context(), tenant, store.RunQuery{}, automation.Page{Limit: 1000})
 	f.must(err)
 	equal(t, "runs", len(runs), 51)
 	n, err := store.VerifyAudit(t.Context(), f.st, tenant)
@@ -167,7 +167,7 @@ func listRuns(t *testing.T, b Backend) {
 		var got []automation.RunID
 		page := automation.Page{Limit: 2}
 		for {
-			runs, err := f.st.ListRuns(t.Context(), tenant, c.state, page)
+			runs, err := f.st.ListRuns(t.Context(), tenant, store.RunQuery{State: c.state}, page)
 			f.must(err)
 			for _, r := range runs {
 				got = append(got, r.ID)

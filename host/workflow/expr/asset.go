@@ -88,6 +88,15 @@ func NewSelector(src string, inputs *schema.Type, value Value, o Options) (*Sele
 	return &Selector{prg: prg, inputs: value}, nil
 }
 
+// Reads returns the names, with their fields, that the expression reads.
+func (s *Selector) Reads() [][]string {
+	var out [][]string
+	for _, r := range s.prg.Refs() {
+		out = append(out, r.Path)
+	}
+	return out
+}
+
 // Selects reports whether an asset is selected.
 func (s *Selector) Selects(a automation.Asset) (bool, error) {
 	t := TargetOf(a)
