@@ -220,6 +220,15 @@ func (c *cli) showRun(r client.Run) error {
 		took = span(r.Ended.Sub(r.Created))
 	}
 	return c.show(r, pair{"run", string(r.ID)}, pair{"workflow", r.Workflow}, pair{"state", string(r.State)}, pair{"error", problem},
-		pair{"plan", string(r.PlanHash)}, pair{"rerun of", string(r.RerunOf)}, pair{"by", r.By}, pair{"created", stamp(r.Created)}, pair{"started", stamp(r.Started)},
+		pair{"outputs", clean(string(r.Outputs))}, pair{"parent", parentOf(r)}, pair{"plan", string(r.PlanHash)}, pair{"rerun of", string(r.RerunOf)}, pair{"by", r.By}, pair{"created", stamp(r.Created)}, pair{"started", stamp(r.Started)},
 		pair{"ended", stamp(r.Ended)}, pair{"took", took})
+}
+
+// parentOf says which item of which run a run carries out; "" for a run that
+// somebody submitted.
+func parentOf(r client.Run) string {
+	if r.Parent == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, step %s, item %d", r.Parent.Run, r.Parent.Step, r.Parent.Item)
 }

@@ -15,8 +15,10 @@ import (
 func (c *cli) runListCommand() *cobra.Command {
 	var state string
 	var limit int
+	var nested bool
 	cmd := &cobra.Command{Use: "list", Short: "List runs, the newest first", Args: takes()}
 	cmd.Flags().StringVar(&state, "state", "", "only runs of this state")
+	cmd.Flags().BoolVar(&nested, "all", false, "runs of sub-workflows too")
 	cmd.Flags().IntVar(&limit, "limit", 50, "the most runs to list, up to 1000")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if limit < 1 || limit > 1000 {
@@ -26,7 +28,11 @@ func (c *cli) runListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		runs, err := host.Runs(cmd.Context(), client.RunState(state), client.Page{Limit: limit})
+		read := host.Runs
+		if nested {
+			read = host.AllRuns
+		}
+		runs, err := read(cmd.Context(), client.RunState(state), client.Page{Limit: limit})
 		if err != nil {
 			return err
 		}
@@ -60,11 +66,16 @@ func (c *cli) runGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			children, err := host.Children(cmd.Context(), run.ID, client.Page{Limit: maxChildren})
+			if err != nil {
+				return err
+			}
 			if c.format != formatTable {
 				return c.show(struct {
 					client.Run
-					Steps []client.Step `json:"steps"`
-				}{run, steps.Items})
+					Steps    []client.Step `json:"steps"`
+					Children []client.Run  `json:"children,omitempty"`
+				}{run, steps.Items, children.Items})
 			}
 			if err := c.showRun(run); err != nil {
 				return err
@@ -75,9 +86,34 @@ func (c *cli) runGetCommand() *cobra.Command {
 					strconv.Itoa(s.Counts["failed"]+s.Counts["unknown"]))
 			}
 			fmt.Fprintln(c.out)
-			return t.write(c.out)
+			if err := t.write(c.out); err != nil {
+				return err
+			}
+			return c.showChildren(children)
 		},
 	}
+}
+
+// maxChildren is how many runs of sub-workflows are shown with a run, the newest.
+const maxChildren = 200
+
+// showChildren lists the runs of sub-workflows below their parent.
+func (c *cli) showChildren(children client.List[client.Run]) error {
+	if len(children.Items) == 0 {
+		return nil
+	}
+	t := table{head: []string{"CHILD RUN", "STEP", "ITEM", "ATTEMPT", "WORKFLOW", "STATE"}}
+	for _, r := range children.Items {
+		t.add(string(r.ID), r.Parent.Step, strconv.Itoa(r.Parent.Item), strconv.Itoa(r.Parent.Attempt), r.Workflow, string(r.State))
+	}
+	fmt.Fprintln(c.out)
+	if err := t.write(c.out); err != nil {
+		return err
+	}
+	if children.NextCursor != "" {
+		fmt.Fprintf(c.err, "there are more than %d child runs\n", maxChildren)
+	}
+	return nil
 }
 
 func (c *cli) itemsCommand() *cobra.Command {

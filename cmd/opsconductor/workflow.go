@@ -157,11 +157,29 @@ func (c *cli) showPlan(result client.PlanResult) error {
 		return err
 	}
 	t := table{head: []string{"STEP", "USES", "EFFECT", "HOST FUNCTIONS", "DIGEST"}}
-	for _, s := range plan.Steps {
-		t.add(s.ID, s.Plugin+"."+s.Action+"@"+s.Version, s.Effect, strings.Join(s.HostFunctions, " "), shorten(s.Digest, 13))
+	if err := addSteps(&t, "", plan, result.Templates); err != nil {
+		return err
 	}
 	fmt.Fprintln(c.out)
 	return t.write(c.out)
+}
+
+// addSteps adds the steps of a plan, and below a step those of its sub-workflow.
+func addSteps(t *table, prefix string, plan planView, templates map[client.Digest]json.RawMessage) error {
+	for _, s := range plan.Steps {
+		t.add(prefix+s.ID, s.Plugin+"."+s.Action+"@"+s.Version, s.Effect, strings.Join(s.HostFunctions, " "), shorten(s.Digest, 13))
+		if s.Plugin != "workflow" {
+			continue
+		}
+		var template planView
+		if err := json.Unmarshal(templates[client.Digest(s.Digest)], &template); err != nil {
+			return fmt.Errorf("read the plan of step %s: %w", prefix+s.ID, err)
+		}
+		if err := addSteps(t, prefix+s.ID+" > ", template, templates); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cli) validateCommand() *cobra.Command {

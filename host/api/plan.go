@@ -66,6 +66,8 @@ type PlanRequest struct {
 type PlanResult struct {
 	PlanHash automation.Digest `json:"plan_hash" doc:"Names the plan; POST /v1/runs submits exactly it."`
 	Plan     json.RawMessage   `json:"plan" doc:"The workflow resolved against catalog and inventory: exact targets, plugin digests, effects, inputs."`
+	// Templates are the plans of sub-workflows.
+	Templates map[string]json.RawMessage `json:"templates,omitempty" doc:"The plans of the sub-workflows, and theirs, by the hash that a step has as its digest."`
 }
 
 type planOut struct{ Body PlanResult }
@@ -115,8 +117,20 @@ func (a *API) getPlan(ctx context.Context, in *struct {
 }
 
 func answerPlan(r service.PlanResult) (*planOut, error) {
-	plan, err := json.Marshal(r.Plan)
-	return &planOut{Body: PlanResult{PlanHash: r.Hash, Plan: plan}}, err //nolint:wrapcheck // internal, by problemOf
+	out := PlanResult{PlanHash: r.Hash}
+	for hash, template := range r.Plan.Templates {
+		raw, err := json.Marshal(template)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // internal, by problemOf
+		}
+		if out.Templates == nil {
+			out.Templates = map[string]json.RawMessage{}
+		}
+		out.Templates[string(hash)] = raw
+	}
+	var err error
+	out.Plan, err = json.Marshal(r.Plan)
+	return &planOut{Body: out}, err //nolint:wrapcheck // internal, by problemOf
 }
 
 func (a *API) planRequest(ctx context.Context) (service.PlanRequest, error) {

@@ -84,9 +84,26 @@ func (c *Client) Run(ctx context.Context, id RunID) (Run, error) {
 	return out, err
 }
 
-// Runs lists runs, the newest first, of one state or ("") of all.
+// Runs lists the runs that somebody submitted, the newest first, of one state or
+// ("") of all; not those of sub-workflows.
 func (c *Client) Runs(ctx context.Context, state RunState, page Page) (List[Run], error) {
 	r := get("v1", "runs").page(page).with("state", string(state))
+	var out List[Run]
+	err := c.send(ctx, r, &out)
+	return out, err
+}
+
+// Children lists the runs of sub-workflows that a run started, the newest first.
+func (c *Client) Children(ctx context.Context, id RunID, page Page) (List[Run], error) {
+	r := get("v1", "runs").page(page).with("parent", string(id))
+	var out List[Run]
+	err := c.send(ctx, r, &out)
+	return out, err
+}
+
+// AllRuns is Runs with those of sub-workflows.
+func (c *Client) AllRuns(ctx context.Context, state RunState, page Page) (List[Run], error) {
+	r := get("v1", "runs").page(page).with("state", string(state)).with("nested", "true")
 	var out List[Run]
 	err := c.send(ctx, r, &out)
 	return out, err

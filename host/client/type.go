@@ -125,6 +125,8 @@ func All[T any](fetch func(Page) (List[T], error)) iter.Seq2[T, error] {
 type PlanResult struct {
 	PlanHash Digest          `json:"plan_hash"`
 	Plan     json.RawMessage `json:"plan"`
+	// Templates are the plans of the sub-workflows, by their hash.
+	Templates map[Digest]json.RawMessage `json:"templates,omitempty"`
 }
 
 // Step is a step of a run, as a whole.

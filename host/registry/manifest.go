@@ -111,6 +111,9 @@ func (c *checked) check() automation.Errors {
 		err.Pointer, err.Suggestion = at, suggestion
 		errs = append(errs, err)
 	}
+	if c.manifest.Name == automation.WorkflowPlugin {
+		put("/name", "give it another name", "the name is taken: in a step's uses it means a stored workflow")
+	}
 	seen := map[string]bool{}
 	for i, f := range c.manifest.HostFunctions {
 		if seen[f.Name] {

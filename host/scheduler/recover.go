@@ -22,7 +22,7 @@ func (t *turn) recover(ctx context.Context) error {
 			if err := t.accept(ctx, &e); err != nil {
 				return err
 			}
-			broken[e.Run] = !t.m.Has(e.Run)
+			broken[e.Run] = !t.m.Open(e.Run) // rejected
 			if len(e.Facts) == 1 || broken[e.Run] {
 				return nil
 			}

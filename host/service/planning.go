@@ -3,6 +3,8 @@ package service
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"opsconductor.dev/host/automation"
@@ -35,7 +37,30 @@ func (s *Service) StoredPlan(ctx context.Context, p automation.Principal, hash a
 	if err != nil {
 		return PlanResult{}, err
 	}
+	if plan.Templates, err = s.templates(ctx, p.Tenant, plan); err != nil {
+		return PlanResult{}, err
+	}
 	return PlanResult{Hash: hash, Plan: plan}, nil
+}
+
+// templates reads the templates of a stored plan's sub-workflows, and theirs.
+func (s *Service) templates(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) (map[automation.Digest]*workflow.Plan, error) {
+	out := map[automation.Digest]*workflow.Plan{}
+	for open := []*workflow.Plan{plan}; len(open) > 0; open = open[1:] {
+		for i := range open[0].Steps {
+			step := &open[0].Steps[i]
+			if !step.SubWorkflow() || out[step.Digest] != nil {
+				continue
+			}
+			template, err := s.loadPlan(ctx, tenant, step.Digest)
+			if err != nil {
+				return nil, err
+			}
+			out[step.Digest] = template
+			open = append(open, template)
+		}
+	}
+	return out, nil
 }
 
 func (s *Service) plan(ctx context.Context, tenant automation.TenantID, r PlanRequest) (PlanResult, error) {
@@ -139,6 +164,12 @@ func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, 
 	if err != nil {
 		return PlanResult{}, err
 	}
+	if program.Plan().Template {
+		return PlanResult{}, &automation.Error{
+			Code: automation.CodeConflict, Pointer: "/plan_hash", Message: "the plan is that of a sub-workflow, which runs within another alone",
+			Suggestion: "plan the stored workflow " + program.Plan().Workflow + " with its inputs",
+		}
+	}
 	return PlanResult{Hash: r.PlanHash, Plan: program.Plan()}, s.checkPins(ctx, tenant, program.Plan())
 }
 
@@ -146,7 +177,18 @@ func (s *Service) planToSubmit(ctx context.Context, tenant automation.TenantID, 
 func (s *Service) checkPins(ctx context.Context, tenant automation.TenantID, plan *workflow.Plan) error {
 	active := make(map[automation.Digest]bool, 4)
 	var gone []string
-	for _, step := range plan.Steps {
+	templates, err := s.templates(ctx, tenant, plan)
+	if err != nil {
+		return err
+	}
+	steps := slices.Clone(plan.Steps)
+	for _, hash := range slices.Sorted(maps.Keys(templates)) {
+		steps = append(steps, templates[hash].Steps...)
+	}
+	for _, step := range steps {
+		if step.SubWorkflow() {
+			continue
+		}
 		ok, known := active[step.Digest]
 		if !known {
 			pl, err := s.store.Plugin(ctx, tenant, step.Digest)

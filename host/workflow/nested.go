@@ -80,7 +80,7 @@ func (b *builder) readIncluded(s *step, u use) {
 	}
 	c := b.openChild(stored)
 	if path := append(slices.Clone(b.mode.path), c.deepest...); len(path) > b.Limits.Nesting+1 {
-		b.add(at, limitError("workflows nested too deep: "+strings.Join(path, " -> "), strconv.Itoa(b.Limits.Nesting)+" levels", ""))
+		b.add(at, limitError(tooDeep+strings.Join(path, " -> "), strconv.Itoa(b.Limits.Nesting)+" levels", ""))
 		return
 	}
 	if len(c.errs) > 0 {
@@ -97,6 +97,8 @@ func (b *builder) readIncluded(s *step, u use) {
 	}
 }
 
+const tooDeep = "workflows nested too deep: "
+
 // maxChildFaults bounds what is told of an included workflow's faults.
 const maxChildFaults = 5
 
@@ -107,7 +109,7 @@ func (b *builder) addChildFaults(s *step, c *child, errs automation.Errors) {
 			break
 		}
 		out := &automation.Error{Code: e.Code, Message: e.Message, Allowed: e.Allowed, Suggestion: e.Suggestion}
-		if e.Code != automation.CodeCycle {
+		if e.Code != automation.CodeCycle && !strings.HasPrefix(e.Message, tooDeep) { // these name the path
 			where := ""
 			if e.Line > 0 {
 				where = ", line " + strconv.Itoa(e.Line)
@@ -223,7 +225,7 @@ func (c *child) describe(inner *builder, plan *Plan) {
 func inputSchema(declared []PlanInput) json.RawMessage {
 	properties, required := map[string]any{}, []string{}
 	for _, in := range declared {
-		p := map[string]any{"type": in.Type}
+		p := map[string]any{"type": in.Type, "description": in.Type}
 		if in.Enum != nil {
 			p["enum"] = in.Enum
 		}

@@ -61,6 +61,8 @@ func Run(t *testing.T, b Backend) {
 		{"fires", fires},
 		{"times of schedules", timesOf},
 		{"one of many claims wins", oneClaimWins},
+		{"workflows", workflows},
+		{"children", children},
 		{"keys", keys},
 		{"one of many updates wins", oneUpdateWins},
 		{"acts at the same time", actsTogether},
