@@ -235,7 +235,9 @@ func runInfo(id automation.RunID, f *automation.Fact, plan *workflow.Plan) workf
 }
 
 // Open reports whether the machine holds the run and it has not ended.
-func (m *Machine) Open(id automation.RunID) bool { return m.runs[id] != nil && !m.runs[id].state.Ended() }
+func (m *Machine) Open(id automation.RunID) bool {
+	return m.runs[id] != nil && !m.runs[id].state.Ended()
+}
 
 // Accept adds a run: the fold of its first fact, run_accepted. What the machine
 // derives at once (a step skipped, say) is recorded for Take.
