@@ -72,7 +72,7 @@ func (b *builder) checkKey(s *step, envs *envs) error {
 		if programs[i] = b.compile(s, env, at, p.Expression, nil); programs[i] == nil {
 			return nil
 		}
-		known = known && onlyInputs(programs[i])
+		known = known && b.decided(programs[i])
 	}
 	if !known {
 		s.plan.ConcurrencyKey, s.plan.KeyDynamic = n.text, true
