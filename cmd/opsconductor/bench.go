@@ -7,7 +7,7 @@ import (
 )
 
 func (c *cli) benchCommand() *cobra.Command {
-	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand())
+	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchSandboxCommand())
 }
 
 // benchFlags are what the benchmarks have in common.

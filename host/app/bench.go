@@ -17,3 +17,11 @@ func BenchSteps(ctx context.Context, o BenchOptions) (BenchReport, error) { retu
 
 // BenchChain measures the added latency of sequential steps.
 func BenchChain(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Chain(ctx, o) }
+
+// BenchSandboxReport is what an attempt costs in the sandbox.
+type BenchSandboxReport = bench.SandboxReport
+
+// BenchSandbox measures the sandbox without scheduler and store.
+func BenchSandbox(ctx context.Context, o BenchOptions) (BenchSandboxReport, error) {
+	return bench.Sandbox(ctx, o)
+}

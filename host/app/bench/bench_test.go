@@ -37,3 +37,23 @@ func TestBenchmarksRun(t *testing.T) {
 		})
 	}
 }
+
+func TestSandboxFigures(t *testing.T) {
+	t.Parallel()
+	r, err := bench.Sandbox(t.Context(), bench.Options{Runs: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]float64{
+		"isolated_go": r.IsolatedGoUS, "isolated_small": r.IsolatedSmallUS, "fresh_extism_go": r.FreshExtismGoUS,
+		"fresh_extism_small": r.FreshExtismSmallUS, "bare_go": r.BareGoUS, "bare_small": r.BareSmallUS, "compile_cached_go": r.CompileCachedGoMS,
+	} {
+		if v <= 0 {
+			t.Errorf("%s: got %v", name, v)
+		}
+	}
+	// Shared memory is what makes it so: a Go sandbox has 4 MiB.
+	if r.IdleGo1000MiB > 1000 {
+		t.Errorf("1,000 idle sandboxes take %.0f MiB, want at most 1000", r.IdleGo1000MiB)
+	}
+}

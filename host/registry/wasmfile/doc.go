@@ -5,6 +5,6 @@
 // small multiple of the input.
 //
 // It checks shape, not validity: types are not checked, that is the engine's
-// part. It also rewrites two things: custom sections, and the maximum of tables
+// part. It also rewrites some things: custom sections, data segments, and the maximum of tables
 // that declare none.
 package wasmfile

@@ -66,7 +66,8 @@ func (*nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, error) {
 			return nil, automation.Errorf(automation.CodeBadPlugin, "the plugin exports %q: names that begin with %q are the host's own", e.Name, exposed)
 		}
 	}
-	return c.file.ExposeGlobals(c.file.Tame(wasm, c.engine.settings.TableElements), exposed+"g"), nil
+	wasm = wasmfile.MergeData(c.file.Tame(wasm, c.engine.settings.TableElements))
+	return c.file.ExposeGlobals(wasm, exposed+"g"), nil
 }
 
 func (d *nativeDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
