@@ -26,6 +26,9 @@ type Item struct {
 // parked are one: which of the two depends on the order in which limits were met.
 func (m *Machine) Snapshot() map[string]Item {
 	snap := map[string]Item{}
+	for key, tat := range m.buckets {
+		snap["bucket "+key] = Item{Epoch: tat}
+	}
 	for id, r := range m.runs {
 		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping), Epoch: int64(r.children), Due: r.deadline}
 		for i := range r.steps {

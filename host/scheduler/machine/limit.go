@@ -236,6 +236,9 @@ func (m *Machine) SetLimits(l Limits, now time.Time) {
 	}
 	m.sweep(now)
 	m.latest = now
+	for _, l := range m.counters { // its timer, if it has one, is for nothing
+		l.lines, l.armed = nil, 0
+	}
 	m.limits, m.rules = l, newRules(l.Rules)
 	m.counters, m.lines, m.carried = map[counter]*limit{}, nil, line{}
 	for _, id := range slices.Sorted(maps.Keys(m.runs)) {

@@ -136,7 +136,7 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 		plan.StopIfFailed = workflow.Amount{Percent: float64(1 + r.IntN(100))}
 	}
 	for i := range r.IntN(4) {
-		plan.Targets = append(plan.Targets, automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i)})
+		plan.Targets = append(plan.Targets, randomTarget(r, i))
 	}
 	if r.IntN(4) == 0 {
 		plan.Timeout = time.Duration(1+r.IntN(60)) * time.Second
@@ -171,6 +171,7 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 		if r.IntN(4) == 0 {
 			s.StepTimeout = time.Duration(1+r.IntN(40)) * time.Second
 		}
+		shares(r, &s)
 		plan.Steps = append(plan.Steps, s)
 	}
 	return plan

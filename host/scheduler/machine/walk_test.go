@@ -34,8 +34,13 @@ type world struct {
 	doneOf []automation.RunID
 	starts map[automation.AttemptKey]bool
 	count  map[string]int
-	past   []pastRun // the latest runs that ended: to rerun
-	kept   map[automation.RunID]map[[2]int]bool
+	// rates are when attempts started by a rate since the rules changed; buckets are
+	// what the store has of them.
+	rates   map[count][]time.Time
+	buckets map[string]int64
+	to      machine.Lease // of the latest grant
+	past    []pastRun     // the latest runs that ended: to rerun
+	kept    map[automation.RunID]map[[2]int]bool
 	family
 }
 
@@ -166,7 +171,8 @@ func (w *world) pause() {
 }
 
 func (w *world) grant() {
-	w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, w.r.IntN(8))
+	w.to = w.lease()
+	w.m.Grant(w.now, w.to, w.r.IntN(8))
 }
 
 // take commits what the machine decided and checks it against the world.
@@ -219,8 +225,11 @@ func (w *world) take() {
 				w.t.Fatalf("%v was granted while %v is at work", a.AttemptKey, other.AttemptKey)
 			}
 		}
+		w.limited(a)
+		w.served(a, w.to)
+		w.out = append(w.out, a)
 	}
-	w.out = append(w.out, d.Attempts...)
+	w.keepBuckets(d.Buckets)
 	for _, c := range d.Cancels {
 		w.told[c.Attempt] = true
 	}
@@ -238,6 +247,7 @@ func remove(ids []automation.RunID, id automation.RunID) []automation.RunID {
 // replay makes the machine anew from the log.
 func (w *world) replay() *machine.Machine {
 	m := machine.New(w.limits)
+	m.SetBuckets(w.bucketList())
 	for _, e := range w.log {
 		if _, over := w.ended[e.Run]; over {
 			continue
@@ -310,6 +320,8 @@ func (w *world) step() {
 		w.again()
 	case n < 174:
 		w.crash()
+	case n < 175:
+		w.relimit()
 	default:
 		w.now = w.now.Add(time.Duration(w.r.IntN(3000)) * time.Millisecond)
 		w.m.Advance(w.now)
@@ -342,7 +354,8 @@ func (w *world) settle() {
 // no run is open or n times.
 func (w *world) round(n int) {
 	for ; n > 0 && len(w.open) > 0; n-- {
-		w.m.Grant(w.now, machine.Lease{Host: "h", Epoch: w.epoch}, 1000)
+		w.to = machine.Lease{Host: "h", Epoch: w.epoch}
+		w.m.Grant(w.now, w.to, 1000)
 		w.take()
 		if fault := w.m.Fault(w.now, true); fault != "" {
 			w.t.Fatalf("with slots to spare: %s", fault)
@@ -368,12 +381,15 @@ func TestWalk(t *testing.T) {
 	total := map[string]int{}
 	for seed := range uint64(events / 2000) {
 		w := &world{
-			t: t, r: rand.New(rand.NewPCG(seed, 1)), limits: machine.Limits{PerTarget: int(seed % 3)},
+			t: t, r: rand.New(rand.NewPCG(seed, 1)), limits: machine.Limits{PerTarget: int(seed % 3), PerNetworkDevice: int(seed % 2)},
 			now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), epoch: 1, progs: map[automation.RunID]*program{},
 			ended: map[automation.RunID]automation.RunState{}, told: map[automation.AttemptKey]bool{},
 			kept: map[automation.RunID]map[[2]int]bool{}, starts: map[automation.AttemptKey]bool{}, count: total,
-			paused: map[automation.RunID]bool{}, clock: newDeadlines(),
+			paused: map[automation.RunID]bool{}, rates: map[count][]time.Time{}, buckets: map[string]int64{}, clock: newDeadlines(),
 			family: family{parents: map[automation.RunID]*automation.Parent{}, heard: map[automation.RunID]int{}},
+		}
+		if seed%4 > 0 {
+			w.limits.Rules = randomRules(w.r)
 		}
 		w.m = machine.New(w.limits)
 		for range 2000 {
@@ -387,6 +403,8 @@ func TestWalk(t *testing.T) {
 	t.Logf("%d events: %v", events, total)
 	for _, kind := range []string{
 		"accept", "intent", "cancel", "crash", "refused", "lost after intent", "outcome succeeded", "outcome failed",
+		"relimit", "full global", "full tenant", "full queue", "full plugin", "full action", "full credential", "full asset", "full concurrency_key",
+		"rated global", "rated tenant", "rated queue", "rated plugin", "rated action", "rated credential", "rated asset", "rated concurrency_key",
 		"outcome cancelled", "pause_asked", "resume_asked", "outcome unknown", automation.TimerRun, automation.TimerStep, automation.TimerItem, "run succeeded", "run failed", "run cancelled",
 		"child started", "child retried", "child paused", "child cancelled with its parent", "child succeeded", "child failed", "child ended in the turn it began",
 	} {
