@@ -1,5 +1,7 @@
 package automation
 
+import "sync"
+
 // RunState is the state of a run.
 type RunState string
 
@@ -121,18 +123,26 @@ func (s ItemState) Ended() bool {
 func (s ItemState) Open() bool { return s == ItemLeased || s == ItemRunning }
 
 // CanBecome reports whether the transition table has a row from s to next.
-func (s RunState) CanBecome(next RunState) bool { return has(RunTransitions(), s, next) }
+func (s RunState) CanBecome(next RunState) bool { return runTable()[[2]RunState{s, next}] }
 
 // CanBecome reports whether the transition table has a row from s to next.
-func (s ItemState) CanBecome(next ItemState) bool { return has(ItemTransitions(), s, next) }
+func (s ItemState) CanBecome(next ItemState) bool { return itemTable()[[2]ItemState{s, next}] }
 
-func has[S ~string](table []Transition[S], from, to S) bool {
+// runTable and itemTable are the transitions as the machine asks for them, which is
+// several times for each attempt.
+//
+//nolint:gochecknoglobals // immutable values that are made once
+var (
+	runTable  = sync.OnceValue(func() map[[2]RunState]bool { return pairs(RunTransitions()) })
+	itemTable = sync.OnceValue(func() map[[2]ItemState]bool { return pairs(ItemTransitions()) })
+)
+
+func pairs[S ~string](table []Transition[S]) map[[2]S]bool {
+	out := make(map[[2]S]bool, len(table))
 	for _, t := range table {
-		if t.From == from && t.To == to {
-			return true
-		}
+		out[[2]S{t.From, t.To}] = true
 	}
-	return false
+	return out
 }
 
 // RunStates lists every state of a run.

@@ -78,10 +78,6 @@ func (m *Machine) serve(f *flow, now time.Time, to Lease) bool {
 	if granted {
 		m.served(f, now)
 	}
-	for c := it.in; c != nil; c = c.above {
-		m.handOn(c, now)
-	}
-	m.offerAll(it.held, f.queue, now)
 	return granted
 }
 
