@@ -21,6 +21,7 @@ const (
 	WhyPaused   WhyKind = "paused"   // its run is paused
 	WhyRetry    WhyKind = "retry"    // its attempt failed; the next one waits for its backoff
 	WhyWait     WhyKind = "wait"     // it waits for a time or an answer: the step is there for that
+	WhyChild    WhyKind = "child"    // the run of its sub-workflow has not ended
 	WhyRunning  WhyKind = "running"  // its attempt is at work
 	WhyStopping WhyKind = "stopping" // its attempt was told to stop
 	WhyUnknown  WhyKind = "unknown"  // what happened is not known, and nobody has said
@@ -151,6 +152,8 @@ func (it *item) why(now time.Time) (reasonKey, time.Time) {
 		return reasonKey{kind: WhyUnknown}, time.Time{}
 	case automation.ItemLeased, automation.ItemRunning:
 		switch {
+		case it.child != "":
+			return reasonKey{kind: WhyChild}, time.Time{}
 		case s.plan.Scheduler:
 			return reasonKey{kind: WhyWait}, it.due
 		case it.cancel:
@@ -209,6 +212,8 @@ func (r *Reason) text() string {
 		return fmt.Sprintf("%s %s to be tried again%s", items, wait, until)
 	case WhyWait:
 		return fmt.Sprintf("%s %s%s, as the workflow says", items, wait, until)
+	case WhyChild:
+		return fmt.Sprintf("%s %s for the sub-workflow's run to end", items, wait)
 	case WhyStopping:
 		return fmt.Sprintf("%s: told to stop, not stopped yet", items)
 	case WhyUnknown:
