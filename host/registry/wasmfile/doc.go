@@ -5,6 +5,7 @@
 // small multiple of the input.
 //
 // It checks shape, not validity: types are not checked, that is the engine's
-// part. It also rewrites some things: custom sections, data segments, and the maximum of tables
-// that declare none.
+// part. It also rewrites: custom sections, data segments, and, by Instrument, what
+// a module needs so that its execution can be metered, stopped anywhere, and put
+// back.
 package wasmfile

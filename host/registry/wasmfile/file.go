@@ -41,10 +41,11 @@ type ValueType byte
 
 // The value types that signatures of plugins use.
 const (
-	I32 ValueType = 0x7f
-	I64 ValueType = 0x7e
-	F32 ValueType = 0x7d
-	F64 ValueType = 0x7c
+	I32  ValueType = 0x7f
+	I64  ValueType = 0x7e
+	F32  ValueType = 0x7d
+	F64  ValueType = 0x7c
+	v128 ValueType = 0x7b
 )
 
 // FuncType is the signature of a function.

@@ -69,14 +69,21 @@ func (r *reader) uleb(bits uint) uint64 {
 
 func (r *reader) u32() uint32 { return uint32(r.uleb(32)) }
 
-// sleb skips a signed LEB128 integer of at most the given bits.
-func (r *reader) sleb(bits uint) {
+// sleb reads a signed LEB128 integer of at most the given bits.
+func (r *reader) sleb(bits uint) int64 {
+	var v int64
 	for shift := uint(0); shift < bits; shift += 7 {
-		if r.byte()&0x80 == 0 {
-			return
+		c := r.byte()
+		v |= int64(c&0x7f) << shift
+		if c&0x80 == 0 {
+			if shift+7 < 64 && c&0x40 != 0 {
+				v |= -1 << (shift + 7)
+			}
+			return v
 		}
 	}
 	r.fail("an integer has more than %d bits", bits)
+	return 0
 }
 
 // count reads the length of a vector and holds it against a bound and against
@@ -123,4 +130,15 @@ func appendULEB(b []byte, v uint64) []byte {
 		v >>= 7
 	}
 	return append(b, byte(v))
+}
+
+func appendSLEB(b []byte, v int64) []byte {
+	for {
+		c := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && c&0x40 == 0 || v == -1 && c&0x40 != 0 {
+			return append(b, c)
+		}
+		b = append(b, c|0x80)
+	}
 }

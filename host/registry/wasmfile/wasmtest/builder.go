@@ -20,9 +20,14 @@ type Builder struct {
 	exports [][]byte
 	start   []byte
 	bodies  [][]byte
+	elems   [][]byte
 	datas   [][]byte
+	passive bool // some data segment is
 	customs [][]byte
 	count   int // functions, imported and defined
+
+	// MemoryMax is the memory's maximum in pages; 0: it has none.
+	MemoryMax uint64
 }
 
 // Sig is a signature in one string: "i>I" takes an i32 and returns an i64 (i, I).
@@ -96,7 +101,7 @@ func (b *Builder) Table(minimum uint64) {
 
 // Memory adds the memory, in pages, exported as "memory".
 func (b *Builder) Memory(pages uint64) {
-	b.memory = slices.Concat([]byte{0}, U(pages))
+	b.memory = U(pages)
 	b.exports = append(b.exports, slices.Concat(text("memory"), []byte{2, 0}))
 }
 
@@ -113,6 +118,26 @@ func (b *Builder) Start(function int) { b.start = U(uint64(function)) }
 // Data puts bytes into the memory at an offset.
 func (b *Builder) Data(offset uint64, p []byte) {
 	b.datas = append(b.datas, slices.Concat([]byte{0}, I32(int64(offset)), []byte{0x0b}, U(uint64(len(p))), p))
+}
+
+// Passive adds bytes that memory.init can copy.
+func (b *Builder) Passive(p []byte) {
+	b.passive = true
+	b.datas = append(b.datas, slices.Concat([]byte{1}, U(uint64(len(p))), p))
+}
+
+// Elements puts functions into the table at an offset.
+func (b *Builder) Elements(offset uint64, functions ...int) {
+	e := slices.Concat([]byte{0}, I32(int64(offset)), []byte{0x0b}, U(uint64(len(functions))))
+	for _, f := range functions {
+		e = append(e, U(uint64(f))...)
+	}
+	b.elems = append(b.elems, e)
+}
+
+// ExportGlobal exports a global.
+func (b *Builder) ExportGlobal(name string, global int) {
+	b.exports = append(b.exports, slices.Concat(text(name), []byte{3}, U(uint64(global))))
 }
 
 // Custom adds a custom section.
@@ -134,12 +159,20 @@ func (b *Builder) Bytes() []byte {
 	vector(3, b.funcs)
 	vector(4, b.tables)
 	if b.memory != nil {
-		vector(5, [][]byte{b.memory})
+		limits := slices.Concat([]byte{0}, b.memory)
+		if b.MemoryMax > 0 {
+			limits = slices.Concat([]byte{1}, b.memory, U(b.MemoryMax))
+		}
+		vector(5, [][]byte{limits})
 	}
 	vector(6, b.globals)
 	vector(7, b.exports)
 	if b.start != nil {
 		section(8, b.start)
+	}
+	vector(9, b.elems)
+	if b.passive {
+		section(12, U(uint64(len(b.datas))))
 	}
 	vector(10, b.bodies)
 	vector(11, b.datas)
