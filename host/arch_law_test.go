@@ -57,7 +57,8 @@ func rooms() map[string]room {
 		"host/workflow":               {may: []string{nouns, "host/workflow/expr", "host/registry/schema", "schemas"}, tests: t, pure: true, noHTTP: true},
 		"host/workflow/expr":          {may: []string{nouns, "host/registry/schema"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/machine":      {may: []string{nouns, "host/workflow"}, tests: t, pure: true, noHTTP: true},
-		"host/scheduler":              {may: []string{nouns, "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
+		"host/scheduler":              {may: []string{nouns, "host/scheduler/calendar", "host/scheduler/machine", "host/store", "host/worker", "host/workflow"}, tests: t, noHTTP: true},
+		"host/scheduler/calendar":     {may: []string{nouns, "host/scheduler/cron"}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/cron":         {may: []string{nouns}, tests: t, pure: true, noHTTP: true},
 		"host/scheduler/cron/zonegen": {}, // a generator
 

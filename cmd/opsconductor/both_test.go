@@ -30,7 +30,9 @@ func onBoth(t *testing.T, test func(t *testing.T, start func(args ...string) *se
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
 		dir, url := filepath.Join(t.TempDir(), "host"), database(t)
-		test(t, func(args ...string) *server { return startDev(t, dir, append([]string{"--database-url", url}, args...)...) })
+		test(t, func(args ...string) *server {
+			return startDev(t, dir, append([]string{"--database-url", url}, args...)...)
+		})
 	})
 }
 

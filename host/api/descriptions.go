@@ -140,6 +140,18 @@ func descriptions() map[string]string {
 		"Parent.attempt": "The number of the item's attempt.",
 		"Run.seq":        "The sequence number of the log that this reflects: events after it are news.",
 
+		"Window.name":      "Unique in the tenant.",
+		"Window.kind":      "maintenance: its assets are worked on in its times only; freeze: not in its times.",
+		"Window.scope":     "Which actions it holds back: changes (of every effect but pure), or all.",
+		"Window.assets":    "Assets by name; * is all.",
+		"Window.tags":      "Assets with one of them are in it too.",
+		"Window.cron":      "When it begins.",
+		"Window.duration":  "How long it is each time.",
+		"Window.time_zone": "IANA name of the zone that cron is read in.",
+		"Window.from":      "Begin of its one time.",
+		"Window.until":     "End of its one time.",
+		"Window.version":   "Counts the changes, from 1; the ETag.",
+
 		"Schedule.name":        "Unique in the tenant.",
 		"Schedule.definition":  "The workflow's definition, as it was given.",
 		"Schedule.inputs":      "Values for the workflow's inputs.",

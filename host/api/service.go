@@ -19,6 +19,7 @@ type Service interface {
 	Credentials
 	Schedules
 	Backfills
+	Windows
 	Tokens
 }
 
@@ -100,6 +101,15 @@ type Schedules interface {
 // Backfills is the use case of times that are over.
 type Backfills interface {
 	Backfill(ctx context.Context, p automation.Principal, ref string, r service.BackfillRequest) ([]service.BackfillTime, error)
+}
+
+// Windows is the use cases of maintenance windows.
+type Windows interface {
+	CreateWindow(ctx context.Context, p automation.Principal, r service.WindowRequest, key string) (automation.Window, bool, error)
+	UpdateWindow(ctx context.Context, p automation.Principal, ref string, r service.WindowRequest, version int64) (automation.Window, error)
+	DeleteWindow(ctx context.Context, p automation.Principal, ref string, version int64) error
+	Window(ctx context.Context, p automation.Principal, ref string) (automation.Window, error)
+	Windows(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Window, error)
 }
 
 // Tokens is the use cases of tokens and the audit log.

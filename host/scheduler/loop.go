@@ -20,6 +20,7 @@ type Store interface {
 	store.Log
 	store.Runs
 	store.Leases
+	Settings
 	store.Deliveries
 }
 

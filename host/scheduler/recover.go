@@ -37,7 +37,7 @@ func (t *turn) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.seq, t.look, t.fresh = seq, true, true
+	t.seq, t.look, t.fresh, t.settings.look = seq, true, true, true
 	t.m.Recovered(l.now())
 	t.peers = peers{byID: map[automation.HostID]*peer{}, look: true, over: true, whole: true}
 	// What an earlier leader has delivered to this host is all there: it can deliver

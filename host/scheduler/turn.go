@@ -30,6 +30,7 @@ type turn struct {
 	draining bool
 	look     bool // the store may have accepted runs or commands
 	fresh    bool // the machine was just made anew
+	settings settings
 	// doubt: whether the last commit was made is not known.
 	doubt bool
 }
@@ -43,6 +44,8 @@ func (t *turn) turns(ctx context.Context) error {
 	defer stopReports()
 	hosts, stopHosts := l.cfg.Store.Wake(store.TopicHosts)
 	defer stopHosts()
+	settings, stopSettings := l.cfg.Store.Wake(store.TopicSettings)
+	defer stopSettings()
 	net := time.NewTicker(min(poll, l.cfg.TTL/4))
 	defer net.Stop()
 	timer := time.NewTimer(0)
@@ -66,8 +69,10 @@ func (t *turn) turns(ctx context.Context) error {
 			t.peers.reports = true
 		case <-hosts:
 			t.peers.look = true
+		case <-settings:
+			t.settings.look = true
 		case <-net.C:
-			t.look, t.peers.reports = true, true
+			t.look, t.peers.reports, t.settings.look = true, true, true
 		}
 		t.look = heardOf(wake) || t.look
 		t.peers.reports = heardOf(reports) || t.peers.reports
@@ -146,6 +151,9 @@ func (t *turn) decideAndCommit(ctx context.Context, h *heard, mine map[automatio
 	}
 	b.Read = append(h.read, t.overCursors()...)
 	if b.Commands, err = t.read(ctx, now); err != nil {
+		return waiting, err
+	}
+	if err := t.readSettings(ctx, now); err != nil {
 		return waiting, err
 	}
 	t.m.Advance(now)

@@ -42,6 +42,10 @@ const (
 	opScheduleResume   operation = "schedule.resume"
 	opScheduleBackfill operation = "schedule.backfill"
 	opScheduleFire     operation = "schedule.fire" // the host's own: nobody may ask for it
+	opWindowCreate     operation = "window.create"
+	opWindowRead       operation = "window.read"
+	opWindowUpdate     operation = "window.update"
+	opWindowDelete     operation = "window.delete"
 	opTokenCreate      operation = "token.create"
 	opTokenRead        operation = "token.read"
 	opTokenRevoke      operation = "token.revoke"
@@ -90,6 +94,10 @@ func permissions() []permission {
 		{opSchedulePause, admin},
 		{opScheduleResume, admin},
 		{opScheduleBackfill, admin},
+		{opWindowCreate, admin},
+		{opWindowRead, everyone},
+		{opWindowUpdate, admin},
+		{opWindowDelete, admin},
 		{opTokenCreate, admin},
 		{opTokenRead, admin},
 		{opTokenRevoke, admin},

@@ -91,6 +91,8 @@ const (
 	TopicEntries Topic = "entries" // entries of any kind added: a run's readers' news
 	TopicReports Topic = "reports" // hosts have reported: the leader's news
 	TopicHosts   Topic = "hosts"   // a host has come, drains or has left, or a leadership is free
+	// TopicSettings: what the scheduler goes by has changed: limits, windows.
+	TopicSettings Topic = "settings"
 )
 
 // HostTopic is the topic of what is delivered to a host.
@@ -260,6 +262,7 @@ type Store interface {
 	Schedules
 	Fires
 	Workflows
+	Windows
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

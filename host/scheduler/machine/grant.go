@@ -140,16 +140,7 @@ func (m *Machine) below(f *flow, it *item, now time.Time) *flow {
 			return g
 		}
 	}
-	if t := it.element.Target; t != nil && !it.step.plan.Scheduler {
-		if l := m.asset(t); l != nil && l.full(now) {
-			if it.alone == nil {
-				it.alone = &flow{step: f.step, lane: f.lane, queue: f.queue, limits: []*limit{l}, above: f}
-				f.step.bind(it.alone.limits)
-			}
-			return it.alone
-		}
-	}
-	return nil
+	return m.ownFull(f, it, now)
 }
 
 // group returns the flow of the items of a step that share a credential and a key
@@ -408,6 +399,10 @@ func (m *Machine) wait(f *flow, l *limit, now time.Time) {
 
 // arm sets the timer of a rate that has given all that it had, for what waits.
 func (m *Machine) arm(l *limit, now time.Time) {
+	if l.gate != nil {
+		m.armGate(l, now)
+		return
+	}
 	if at := l.tat - l.window; l.spent(now) && len(l.lines) > 0 && l.armed != at {
 		l.armed = at
 		m.timers.push(timer{at: l.refill(), limit: l})
@@ -420,6 +415,10 @@ func (m *Machine) refilled(l *limit, at, now time.Time) {
 		return // another timer was set since
 	}
 	l.armed = 0
+	if l.gate != nil {
+		m.opened(l, now)
+		return
+	}
 	for n := 1 + (l.window-max(l.tat-now.UnixNano(), 0))/l.gap; n > 0 && len(l.lines) > 0 && !l.full(now); n-- {
 		m.offerQueues(l, now)
 	}

@@ -56,17 +56,26 @@ type limit struct {
 	// most window ahead of now. gap 0: no rate. All in nanoseconds.
 	gap, window, tat int64
 
+	gate  *gate            // of maintenance windows; nil without
 	steps int              // that keep a pointer to it
 	lines map[string]*line // of flows that wait for it, by queue; without empty ones
 	armed int64            // the time of its timer; 0: it has none
 }
 
 // full reports whether nothing more may start now.
-func (l *limit) full(now time.Time) bool { return l.crowded() || l.spent(now) }
+func (l *limit) full(now time.Time) bool { return l.crowded() || l.spent(now) || l.shut(now) }
 
 func (l *limit) crowded() bool { return l.max > 0 && l.used >= l.max }
 
 func (l *limit) spent(now time.Time) bool { return l.gap > 0 && l.tat-now.UnixNano() > l.window }
+
+func (l *limit) shut(now time.Time) bool {
+	if l.gate == nil {
+		return false
+	}
+	_, closed := l.gate.closed(now)
+	return closed
+}
 
 // refill is when the rate lets something start again.
 func (l *limit) refill() time.Time { return time.Unix(0, l.tat-l.window).UTC() }
@@ -240,6 +249,9 @@ func (m *Machine) SetLimits(l Limits, now time.Time) {
 		l.lines, l.armed = nil, 0
 	}
 	m.limits, m.rules = l, newRules(l.Rules)
+	for _, old := range m.counters {
+		old.armed = 0 // its timer is over
+	}
 	m.counters, m.lines, m.carried = map[counter]*limit{}, nil, line{}
 	for _, id := range slices.Sorted(maps.Keys(m.runs)) {
 		r := m.runs[id]
@@ -260,6 +272,9 @@ func (m *Machine) renew(s *step) {
 	}
 	for i := range s.items {
 		it := &s.items[i]
+		if it.alone != nil {
+			it.alone.limits[0].armed = 0 // a gate's timer is over
+		}
 		it.group, it.alone, it.in, it.held, it.queued = nil, nil, nil, nil, false
 		switch {
 		case it.holds():

@@ -45,6 +45,7 @@ type Machine struct {
 	// what the rates have left, by counter.
 	counters map[counter]*limit
 	buckets  map[string]int64
+	calendar Calendar  // nil: no maintenance windows
 	swept    int       // how many buckets there were when they were looked through
 	turns    uint64    // that were taken
 	latest   time.Time // of Grant or SetLimits

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/scheduler/calendar"
 	"opsconductor.dev/host/scheduler/machine"
 )
 
@@ -42,6 +43,8 @@ type world struct {
 	past    []pastRun     // the latest runs that ended: to rerun
 	kept    map[automation.RunID]map[[2]int]bool
 	family
+	// calendar is a second one of the machine's windows; nil: none.
+	calendar *calendar.Calendar
 }
 
 func (w *world) accept() {
@@ -205,6 +208,7 @@ func (w *world) take() {
 	}
 	w.checkFamily(&d)
 	for _, a := range d.Attempts {
+		w.checkOpen(&a)
 		if w.kept[a.Run][[2]int{a.Step, a.Item}] {
 			w.t.Fatalf("%v was granted, and is kept from the run before", a.AttemptKey)
 		}
@@ -266,6 +270,10 @@ func (w *world) replay() *machine.Machine {
 		w.t.Fatalf("a replay decides %v (the machine's fault: %v)", d.Entries, err)
 	}
 	m.Advance(w.now)
+	if w.calendar != nil {
+		windows := w.calendar.Windows()
+		m.SetCalendar(mustCalendar(windows), w.now)
+	}
 	return m
 }
 
@@ -316,6 +324,8 @@ func (w *world) step() {
 		w.cancel()
 	case n < 172:
 		w.pause()
+	case n == 199:
+		w.windows()
 	case n < 173:
 		w.again()
 	case n < 174:
@@ -336,6 +346,8 @@ func (w *world) step() {
 
 // settle runs everything to its end: nothing may be stuck.
 func (w *world) settle() {
+	w.calendar = nil // a window may be over for good
+	w.m.SetCalendar(nil, w.now)
 	w.round(50) // what is not paused goes on beside what is
 	for _, id := range w.open {
 		if w.paused[id] {

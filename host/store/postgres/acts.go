@@ -20,7 +20,7 @@ func create[T any](ctx context.Context, db *DB, act automation.Act, tenant autom
 	if err := store.CheckAct(act, tenant); err != nil {
 		return none, false, err
 	}
-	err := db.act(ctx, act, id, store.Topics{}, insert, func(ctx context.Context, tx pgx.Tx, object string, repeated bool) error {
+	err := db.act(ctx, act, id, store.TopicsOf(act), insert, func(ctx context.Context, tx pgx.Tx, object string, repeated bool) error {
 		var err error
 		created = !repeated
 		out, err = scan(tx.QueryRow(ctx, byID, object, string(tenant)))
@@ -42,7 +42,7 @@ func update[T any](ctx context.Context, db *DB, act automation.Act, tenant autom
 		return none, err
 	}
 	changed := int64(1)
-	err := db.act(ctx, act, id, store.Topics{}, func(ctx context.Context, tx pgx.Tx) error {
+	err := db.act(ctx, act, id, store.TopicsOf(act), func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		changed, err = change(ctx, tx)
 		return err
@@ -65,7 +65,7 @@ func remove(ctx context.Context, db *DB, act automation.Act, tenant automation.T
 	if err := store.CheckAct(act, tenant); err != nil {
 		return err
 	}
-	return db.act(ctx, act, id, store.Topics{}, func(ctx context.Context, tx pgx.Tx) error {
+	return db.act(ctx, act, id, store.TopicsOf(act), func(ctx context.Context, tx pgx.Tx) error {
 		n, err := changed(ctx, tx, query, id, string(tenant))
 		if err == nil && n == 0 {
 			return store.NotFound(what)

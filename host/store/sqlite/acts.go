@@ -18,7 +18,7 @@ func create[T any](ctx context.Context, db *DB, act automation.Act, tenant autom
 	if err := store.CheckAct(act, tenant); err != nil {
 		return none, false, err
 	}
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	err := db.write(ctx, store.TopicsOf(act), func(ctx context.Context, w *writer) error {
 		earlier, repeated, err := w.act(ctx, act, id)
 		if err != nil {
 			return err
@@ -46,7 +46,7 @@ func update[T any](ctx context.Context, db *DB, act automation.Act, tenant autom
 	if err := store.CheckAct(act, tenant); err != nil {
 		return none, err
 	}
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	err := db.write(ctx, store.TopicsOf(act), func(ctx context.Context, w *writer) error {
 		_, repeated, err := w.act(ctx, act, id)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func remove(ctx context.Context, db *DB, act automation.Act, tenant automation.T
 	if err := store.CheckAct(act, tenant); err != nil {
 		return err
 	}
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.TopicsOf(act), func(ctx context.Context, w *writer) error {
 		_, repeated, err := w.act(ctx, act, id)
 		if err != nil || repeated {
 			return err

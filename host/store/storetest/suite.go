@@ -58,6 +58,7 @@ func Run(t *testing.T, b Backend) {
 		{"plugins", plugins},
 		{"tokens", tokens},
 		{"schedules", schedules},
+		{"windows", windows},
 		{"fires", fires},
 		{"times of schedules", timesOf},
 		{"one of many claims wins", oneClaimWins},
