@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -37,6 +38,7 @@ func (f *assetFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.vars, "var", nil, "a variable, NAME=VALUE; a VALUE that is JSON keeps its type")
 	flags.StringArrayVar(&r.HostKeys, "host-key", nil, `a pinned host key: "TYPE BASE64", as in authorized_keys`)
 	flags.StringArrayVar(&f.hostKeyFiles, "host-key-file", nil, "file with pinned host keys, a line each (a .pub file, or what ssh-keyscan prints)")
+	flags.StringVar(&r.Queue, "queue", "", "task queue of attempts on it: only hosts that serve it run them (default: default)")
 	flags.StringVar(&r.Credential, "credential", "", "name of the credential that sessions log in with")
 }
 
@@ -119,14 +121,16 @@ func (c *cli) assetListCommand() *cobra.Command {
 				assets = append(assets, a)
 			}
 			return listing[client.Asset]{
-				items: assets, head: []string{"NAME", "ADDRESS", "PROTOCOL", "OS", "TAGS", "HOST KEYS"},
+				items: assets, head: []string{"NAME", "ADDRESS", "PROTOCOL", "OS", "QUEUE", "TAGS", "HOST KEYS"},
 				row: func(a client.Asset) []string {
-					return []string{a.Name, address(a), string(a.Protocol), a.OS, strings.Join(a.Tags, " "), strconv.Itoa(len(a.HostKeys))}
+					return []string{a.Name, address(a), string(a.Protocol), a.OS, queueOf(a), strings.Join(a.Tags, " "), strconv.Itoa(len(a.HostKeys))}
 				},
 			}.write(c)
 		},
 	}
 }
+
+func queueOf(a client.Asset) string { return cmp.Or(a.Queue, "default") }
 
 func address(a client.Asset) string {
 	if a.Port == 0 {
@@ -161,6 +165,7 @@ func (c *cli) showAsset(a client.Asset) error {
 		{"os", a.OS},
 		{"tags", strings.Join(a.Tags, " ")},
 		{"credential", string(a.Credential)},
+		{"queue", queueOf(a)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Vars)) {
 		b, err := json.Marshal(a.Vars[name])
@@ -208,13 +213,14 @@ func (c *cli) assetUpdateCommand() *cobra.Command {
 func merge(a client.Asset, given client.AssetRequest, changed func(string) bool) client.AssetRequest {
 	r := client.AssetRequest{
 		Name: a.Name, Address: a.Address, Port: a.Port, Protocol: a.Protocol, OS: a.OS, Tags: a.Tags, Vars: a.Vars,
-		HostKeys: a.HostKeys, Credential: string(a.Credential),
+		HostKeys: a.HostKeys, Credential: string(a.Credential), Queue: a.Queue,
 	}
 	for flag, take := range map[string]func(){
 		"name": func() { r.Name = given.Name }, "address": func() { r.Address = given.Address }, "port": func() { r.Port = given.Port },
 		"protocol": func() { r.Protocol = given.Protocol }, "os": func() { r.OS = given.OS }, "tag": func() { r.Tags = given.Tags },
 		"var": func() { r.Vars = given.Vars }, "host-key": func() { r.HostKeys = given.HostKeys },
 		"host-key-file": func() { r.HostKeys = given.HostKeys }, "credential": func() { r.Credential = given.Credential },
+		"queue": func() { r.Queue = given.Queue },
 	} {
 		if changed(flag) {
 			take()

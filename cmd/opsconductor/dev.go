@@ -61,10 +61,14 @@ Keep the key apart from backups of the database: without it no credential opens.
 // settings adds a flag for every setting, or for those named, and returns what
 // reads them: a flag wins over its environment variable.
 func (c *cli) settings(cmd *cobra.Command, only ...string) func() (app.Config, error) {
-	values := map[string]*string{}
+	values, lists := map[string]*string{}, map[string]*[]string{}
 	defaults := app.Defaults()
 	for _, s := range app.Settings() {
 		if len(only) > 0 && !slices.Contains(only, s.Flag) {
+			continue
+		}
+		if s.List {
+			lists[s.Flag] = cmd.Flags().StringArray(s.Flag, strings.Split(s.Get(defaults), ","), s.Usage+" ("+s.Env+")")
 			continue
 		}
 		values[s.Flag] = cmd.Flags().String(s.Flag, s.Get(defaults), s.Usage+" ("+s.Env+")")
@@ -73,8 +77,14 @@ func (c *cli) settings(cmd *cobra.Command, only ...string) func() (app.Config, e
 		cfg := app.Defaults()
 		errs := []error{cfg.FromEnv(c.env)}
 		for _, s := range app.Settings() {
-			if values[s.Flag] != nil && cmd.Flags().Changed(s.Flag) {
-				errs = append(errs, cfg.FromFlag(s.Flag, *values[s.Flag]))
+			if !cmd.Flags().Changed(s.Flag) {
+				continue
+			}
+			if value := values[s.Flag]; value != nil {
+				errs = append(errs, cfg.FromFlag(s.Flag, *value))
+			}
+			if list := lists[s.Flag]; list != nil {
+				errs = append(errs, cfg.FromFlag(s.Flag, strings.Join(*list, ",")))
 			}
 		}
 		if err := errors.Join(errs...); err != nil {

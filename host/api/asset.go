@@ -20,12 +20,13 @@ type AssetRequest struct {
 	Vars       map[string]any `json:"vars,omitempty" doc:"Free-form values that expressions read as asset.vars."`
 	HostKeys   []string       `json:"host_keys,omitempty" maxItems:"100" nullable:"false" doc:"Pinned SSH host keys: type and base64, as in authorized_keys."`
 	Credential string         `json:"credential,omitempty" doc:"Identifier or name of the credential that sessions log in with."`
+	Queue      string         `json:"queue,omitempty" maxLength:"1000" doc:"Task queue of attempts on the asset: only hosts that serve it run them. Up to 63 lower-case letters, digits, - and _, a letter first; left out: default."`
 }
 
 func (r AssetRequest) toService() service.AssetRequest {
 	return service.AssetRequest{
 		Name: r.Name, Address: r.Address, Port: r.Port, Protocol: automation.Protocol(r.Protocol), OS: r.OS,
-		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Credential: r.Credential,
+		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Credential: r.Credential, Queue: r.Queue,
 	}
 }
 

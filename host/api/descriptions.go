@@ -22,7 +22,23 @@ func descriptions() map[string]string {
 		"Asset.vars":       "Free-form values that expressions read as asset.vars.",
 		"Asset.host_keys":  "Pinned SSH host keys: type and base64.",
 		"Asset.credential": "Identifier of the credential that sessions log in with.",
+		"Asset.queue":      "Task queue of attempts on the asset; without it: default.",
 		"Asset.version":    "Counts the changes, from 1; the ETag.",
+
+		"Host.name":             "What the host calls itself.",
+		"Host.state":            "live: it takes attempts; draining: it finishes what it has; stopped: it left by itself; lost: its heartbeat stopped.",
+		"Host.leader":           "Whether it grants the attempts now.",
+		"Host.version":          "Of its program.",
+		"Host.queues":           "The task queues that it serves.",
+		"Host.slots":            "How many attempts it runs at a time.",
+		"Host.at_work":          "How many it runs, by its last heartbeat.",
+		"Host.heartbeat_at":     "Its last heartbeat, by the database's clock.",
+		"Host.heartbeat_age_ms": "How old that is, in milliseconds.",
+
+		"Queue.name":    "What assets, steps and hosts call it.",
+		"Queue.hosts":   "How many live hosts serve it.",
+		"Queue.slots":   "How many attempts those hosts run at a time.",
+		"Queue.waiting": "How many items wait in it, ready or parked on a limit; about a second old.",
 
 		"AttemptLog.step":    "The step's id.",
 		"AttemptLog.item":    "The item's index in the step's fan-out.",

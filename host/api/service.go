@@ -20,6 +20,7 @@ type Service interface {
 	Schedules
 	Backfills
 	Windows
+	Hosts
 	Tokens
 }
 

@@ -20,6 +20,28 @@ const (
 // not say what they serve.
 const DefaultQueue = "default"
 
+// QueueRule is how a task queue may be named.
+const QueueRule = "up to 63 lower-case letters, digits, - and _, a letter first"
+
+// IsQueue reports whether s may name a task queue.
+func IsQueue(s string) bool {
+	if s == "" || len(s) > 63 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// QueueLoad is what waits in a task queue.
+type QueueLoad struct {
+	Queue   string
+	Waiting int // items that are ready, or parked on a limit
+}
+
 // Host is one process that executes attempts, as its row has it.
 type Host struct {
 	ID        HostID

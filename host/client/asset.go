@@ -19,6 +19,7 @@ type AssetRequest struct {
 	Vars       map[string]any `json:"vars,omitempty"`
 	HostKeys   []string       `json:"host_keys,omitempty"`
 	Credential string         `json:"credential,omitempty"` // identifier or name
+	Queue      string         `json:"queue,omitempty"`      // task queue; "": default
 }
 
 // CredentialRequest is a credential with its secrets, on the way in. In an update

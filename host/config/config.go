@@ -32,6 +32,8 @@ type Config struct {
 	Name string
 	// Slots is how many attempts the host runs at the same time.
 	Slots int
+	// Queues are the task queues that the host serves.
+	Queues []string
 	// PerTarget is how many attempts, of all runs, run on one asset at the same time;
 	// 0: no limit.
 	PerTarget int
@@ -50,12 +52,16 @@ type Config struct {
 	LogFormat string
 }
 
+// maxQueues is how many task queues a host serves at most.
+const maxQueues = 64
+
 // Defaults returns the settings of `dev` in the folder ./opsconductor-data.
 func Defaults() Config {
 	return Config{
 		Dir:             "./opsconductor-data",
 		Listen:          "127.0.0.1:8420",
 		Slots:           64 * runtime.GOMAXPROCS(0),
+		Queues:          []string{automation.DefaultQueue},
 		PerTarget:       10,
 		PluginMemory:    64,
 		Engine:          "native",
@@ -103,6 +109,14 @@ func (c Config) Validate() error {
 		}
 	}
 	between("slots", c.Slots, 1, 100_000)
+	if len(c.Queues) == 0 || len(c.Queues) > maxQueues {
+		bad("queue", "names %d task queues; it may name 1 to %d", len(c.Queues), maxQueues)
+	}
+	for _, q := range c.Queues {
+		if !automation.IsQueue(q) {
+			bad("queue", "is no name of a task queue: %s", automation.QueueRule)
+		}
+	}
 	between("per-target", c.PerTarget, 0, 100_000)
 	between("plugin-memory", c.PluginMemory, 1, 4096)
 	if c.Engine != "native" && c.Engine != "extism" {

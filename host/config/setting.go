@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ type Setting struct {
 	Flag  string // "key-file"
 	Env   string // "OPSCONDUCTOR_KEY_FILE"
 	Usage string
+	// List: the flag may be repeated; its values are joined by commas.
+	List bool
 	// Get returns the setting as text, without secrets.
 	Get func(Config) string
 	// Set reads the setting from text.
@@ -36,6 +39,14 @@ func Settings() []Setting {
 		text("cache-dir", "folder that keeps compiled plugins", func(c *Config) *string { return &c.CacheDir }),
 		text("name", "name of this host; the machine's name without one", func(c *Config) *string { return &c.Name }),
 		number("slots", "attempts that run at the same time", func(c *Config) *int { return &c.Slots }),
+		{
+			Flag: "queue", Env: envName("queue"), List: true, Usage: "task queue that this host serves (repeat it for more)",
+			Get: func(c Config) string { return strings.Join(c.Queues, ",") },
+			Set: func(c *Config, s string) error {
+				c.Queues = slices.Compact(slices.Sorted(strings.SplitSeq(s, ",")))
+				return nil
+			},
+		},
 		number("per-target", "attempts that run on one asset at the same time, of all runs; 0: no limit", func(c *Config) *int { return &c.PerTarget }),
 		number("plugin-memory", "most memory of a plugin's attempt, in MiB", func(c *Config) *int { return &c.PluginMemory }),
 		text("engine", "what runs plugins: native, or extism, the reference, which is slower", func(c *Config) *string { return &c.Engine }),

@@ -86,6 +86,9 @@ func validateAddress(a automation.Asset) automation.Errors {
 	if a.OS != "" && !slices.Contains(operatingSystems(), a.OS) {
 		add(automation.CodeInvalid, "/os", "not an operating system that is known here", strings.Join(operatingSystems(), ", "), closest(a.OS))
 	}
+	if a.Queue != "" && !automation.IsQueue(a.Queue) {
+		add(automation.CodeInvalid, "/queue", "not the name of a task queue", automation.QueueRule, "leave it out for the queue "+automation.DefaultQueue)
+	}
 	return out
 }
 

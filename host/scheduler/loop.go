@@ -22,6 +22,7 @@ type Store interface {
 	store.Leases
 	Settings
 	store.Deliveries
+	store.Queues
 }
 
 // Metrics receives what the loop measures. Safe for concurrent use.
@@ -33,6 +34,9 @@ type Metrics interface {
 	AttemptEnded(state automation.ItemState, code automation.Code)
 	// Open is the number of runs that have not ended and of attempts at work.
 	Open(runs, attempts int)
+	// QueuesWithoutWorker is how many items wait in each task queue that no live host
+	// serves; empty when this host does not lead.
+	QueuesWithoutWorker(waiting map[string]int)
 }
 
 // Config is what a Loop needs.
@@ -142,6 +146,9 @@ func (l *Loop) pause(ctx context.Context, d time.Duration) {
 func (l *Loop) lead(ctx context.Context, m *member, epoch int64) error {
 	m.leading.Store(true)
 	defer m.leading.Store(false)
+	if l.cfg.Metrics != nil {
+		defer l.cfg.Metrics.QueuesWithoutWorker(nil)
+	}
 	leading, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	var keeper sync.WaitGroup

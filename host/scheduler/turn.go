@@ -25,6 +25,7 @@ type turn struct {
 	me       *member
 	epoch    int64
 	peers    peers
+	queues   queues
 	m        *machine.Machine
 	seq      int64 // the last number of an accepted run that the machine has
 	draining bool
@@ -116,6 +117,7 @@ func (t *turn) once(ctx context.Context) error {
 		for _, in := range waiting {
 			t.tell(&in, nil)
 		}
+		t.sayQueues(ctx)
 		return nil
 	}
 	// The machine is ahead of the store: its inputs go back, it goes away.

@@ -23,6 +23,8 @@ type AssetRequest struct {
 	HostKeys []string            `json:"host_keys,omitempty"`
 	// Credential is the identifier or the name of a credential; "": none.
 	Credential string `json:"credential,omitempty"`
+	// Queue is the task queue of attempts on the asset; "": the default one.
+	Queue string `json:"queue,omitempty"`
 }
 
 // CreateAsset stores an asset. Its credential must exist, and allow the asset by
@@ -114,7 +116,7 @@ func (s *Service) Assets(ctx context.Context, p automation.Principal, page autom
 func (s *Service) checkAsset(ctx context.Context, tenant automation.TenantID, r AssetRequest, earlier *automation.Error) (automation.Asset, error) {
 	a := inventory.Normalise(automation.Asset{
 		Tenant: tenant, Name: r.Name, Address: r.Address, Port: r.Port, Protocol: r.Protocol, OS: r.OS,
-		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys,
+		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Queue: r.Queue,
 	})
 	problems := inventory.Validate(a)
 	if earlier != nil {
@@ -160,7 +162,7 @@ func changedFields(old, now automation.Asset) []string {
 		"name": old.Name != now.Name, "address": old.Address != now.Address, "port": old.Port != now.Port,
 		"protocol": old.Protocol != now.Protocol, "os": old.OS != now.OS, "tags": !slices.Equal(old.Tags, now.Tags),
 		"vars": !reflect.DeepEqual(old.Vars, now.Vars), "host_keys": !slices.Equal(old.HostKeys, now.HostKeys),
-		"credential": old.Credential != now.Credential,
+		"credential": old.Credential != now.Credential, "queue": old.Queue != now.Queue,
 	}
 	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
 	return slices.Sorted(maps.Keys(differs))

@@ -50,6 +50,8 @@ const (
 	opTokenRead        operation = "token.read"
 	opTokenRevoke      operation = "token.revoke"
 	opAuditRead        operation = "audit.read"
+	opHostRead         operation = "host.read"
+	opQueueRead        operation = "queue.read"
 )
 
 // permission is a row of the table: who may carry out an operation.
@@ -102,6 +104,8 @@ func permissions() []permission {
 		{opTokenRead, admin},
 		{opTokenRevoke, admin},
 		{opAuditRead, admin},
+		{opHostRead, admin},
+		{opQueueRead, admin},
 	}
 }
 

@@ -27,7 +27,7 @@ func access() map[string][]automation.Role {
 		"Schedule": everyone, "Schedules": everyone, "NextTimes": everyone, "CreateSchedule": admin, "UpdateSchedule": admin, "DeleteSchedule": admin,
 		"PauseSchedule": admin, "ResumeSchedule": admin, "Backfill": admin,
 		"Window": everyone, "Windows": everyone, "CreateWindow": admin, "UpdateWindow": admin, "DeleteWindow": admin,
-		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "VerifyAudit": admin,
+		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "Hosts": admin, "Queues": admin, "VerifyAudit": admin,
 	}
 }
 

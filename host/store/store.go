@@ -187,6 +187,16 @@ type Leases interface {
 	ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error
 }
 
+// Queues is what waits in the task queues, as the leader last said: a projection
+// for people, which no decision reads.
+type Queues interface {
+	// PutQueueLoads replaces what waits in the queues of a shard; loads of nothing
+	// are left out. ErrFenced when host does not lead the shard at epoch.
+	PutQueueLoads(ctx context.Context, shard int, host automation.HostID, epoch int64, loads []automation.QueueLoad) error
+	// QueueLoads returns what waits in each queue, over all shards, by name.
+	QueueLoads(ctx context.Context) ([]automation.QueueLoad, error)
+}
+
 // Assets is the stored inventory.
 type Assets interface {
 	// CreateAsset stores an asset; conflict when the name is taken. For a repeated
@@ -255,6 +265,7 @@ type Store interface {
 	Runs
 	Leases
 	Deliveries
+	Queues
 	Assets
 	Credentials
 	Plugins

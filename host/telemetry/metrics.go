@@ -22,6 +22,7 @@ type Metrics struct {
 	outcomes     *prometheus.CounterVec
 	openRuns     prometheus.Gauge
 	openAttempts prometheus.Gauge
+	noWorker     *prometheus.GaugeVec
 	hostCalls    *prometheus.CounterVec
 	functions    *prometheus.HistogramVec
 	pluginMemory *prometheus.HistogramVec
@@ -50,6 +51,9 @@ func NewMetrics(version string) *Metrics {
 		}, []string{"state", "code"}),
 		openRuns:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_runs", Help: "Runs that have not ended."}),
 		openAttempts: prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_attempts", Help: "Attempts at work."}),
+		noWorker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "opsconductor_queue_without_worker", Help: "Items that wait in a task queue that no live host serves, as the leader sees it.",
+		}, []string{"queue"}),
 		hostCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_host_calls_total", Help: "Host calls that attempts made.",
 		}, []string{"plugin"}),
@@ -75,7 +79,7 @@ func NewMetrics(version string) *Metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.hostCalls, m.functions, m.pluginMemory,
+	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.noWorker, m.hostCalls, m.functions, m.pluginMemory,
 		m.turnFacts, m.turns, m.store, m.storeErrors, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -126,6 +130,15 @@ func (m *Metrics) AttemptEnded(state automation.ItemState, code automation.Code)
 func (m *Metrics) Open(runs, attempts int) {
 	m.openRuns.Set(float64(runs))
 	m.openAttempts.Set(float64(attempts))
+}
+
+// QueuesWithoutWorker sets how many items wait in each task queue that no live host
+// serves.
+func (m *Metrics) QueuesWithoutWorker(waiting map[string]int) {
+	m.noWorker.Reset()
+	for queue, n := range waiting {
+		m.noWorker.WithLabelValues(queue).Set(float64(n))
+	}
 }
 
 // Attempt measures an attempt that an executor has ended: its time and what it used.

@@ -44,6 +44,7 @@ type rig struct {
 // Turn, AttemptEnded and Open implement scheduler.Metrics; RunEnded counts.
 func (b *rig) Turn(int, time.Duration)                            {}
 func (b *rig) AttemptEnded(automation.ItemState, automation.Code) {}
+func (b *rig) QueuesWithoutWorker(map[string]int)                 {}
 func (b *rig) Open(int, int)                                      {}
 func (b *rig) RunEnded(state automation.RunState)                 { b.ended <- state }
 func (b *rig) close(f func() error, err *error)                   { *err = errors.Join(*err, f()) }

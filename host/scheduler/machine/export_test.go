@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -65,6 +66,9 @@ func (m *Machine) Stopping(id automation.RunID) bool { return m.runs[id].stoppin
 
 // Fault checks the machine's own books: limits, counts and what waits. "" is good.
 func (m *Machine) Fault(now time.Time, idleSlots bool) string {
+	if f := m.countFault(); f != "" {
+		return f
+	}
 	open := 0
 	used := map[*limit]int{}
 	for id, r := range m.runs {
@@ -218,4 +222,29 @@ func (s *step) mayRun() bool {
 		return good > 0 || len(s.plan.Needs) == 0
 	}
 	return good == len(s.plan.Needs)
+}
+
+// countFault checks what the machine counts by host and by task queue.
+func (m *Machine) countFault() string {
+	hosts, waiting := map[automation.HostID]int{}, map[string]int{}
+	for _, r := range m.runs {
+		for i := range r.steps {
+			for j := range r.steps[i].items {
+				it := &r.steps[i].items[j]
+				if it.step.plan.Scheduler {
+					continue
+				}
+				if it.state.Open() {
+					hosts[it.host]++
+				}
+				if waits(it.state) {
+					waiting[it.queueOf()]++
+				}
+			}
+		}
+	}
+	if !maps.Equal(hosts, m.openOn) || !maps.Equal(waiting, m.waiting) {
+		return fmt.Sprintf("out by host %v, counted %v; waiting by queue %v, counted %v", hosts, m.openOn, waiting, m.waiting)
+	}
+	return ""
 }

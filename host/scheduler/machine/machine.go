@@ -3,6 +3,7 @@ package machine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -51,6 +52,7 @@ type Machine struct {
 	latest   time.Time // of Grant or SetLimits
 	open     int       // attempts that are out on hosts
 	openOn   map[automation.HostID]int
+	waiting  map[string]int // items that wait, by task queue
 	out      output
 	children children // what is left to do between runs and their parents
 	// observe, when set, receives every change (a Fold's view of its run).
@@ -69,6 +71,7 @@ func New(l Limits) *Machine {
 		counters: map[counter]*limit{},
 		buckets:  map[string]int64{},
 		openOn:   map[automation.HostID]int{},
+		waiting:  map[string]int{},
 	}
 }
 
@@ -168,6 +171,29 @@ func (m *Machine) OpenAttempts() int { return m.open }
 // OpenOn returns the number of attempts that are out on one host, at any epoch.
 func (m *Machine) OpenOn(host automation.HostID) int { return m.openOn[host] }
 
+// Waiting returns how many items are ready or parked, by task queue.
+func (m *Machine) Waiting() map[string]int { return maps.Clone(m.waiting) }
+
+// stand counts an item that begins or ceases to wait in its task queue.
+func (m *Machine) stand(it *item, was, is automation.ItemState) {
+	before, now := waits(was), waits(is)
+	if before == now || it.step.plan.Scheduler || m.observe != nil {
+		return
+	}
+	queue := it.queueOf()
+	if now {
+		m.waiting[queue]++
+		return
+	}
+	if m.waiting[queue]--; m.waiting[queue] == 0 {
+		delete(m.waiting, queue)
+	}
+}
+
+func waits(s automation.ItemState) bool {
+	return s == automation.ItemReady || s == automation.ItemParked
+}
+
 // goesOut and comesIn count an attempt that goes to a host, and one that ends there.
 func (m *Machine) goesOut(it *item) {
 	it.step.run.open++
@@ -201,6 +227,7 @@ func (m *Machine) Reject(id automation.RunID, at time.Time, cause *automation.Er
 			if it.state.Open() && !it.step.plan.Scheduler {
 				m.comesIn(it)
 			}
+			m.stand(it, it.state, automation.ItemCancelled)
 			it.state = automation.ItemCancelled // lines and timers pass over it
 		}
 	}

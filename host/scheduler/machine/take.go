@@ -124,6 +124,7 @@ func (m *Machine) setItem(it *item, s automation.ItemState, at time.Time) {
 	if !it.state.CanBecome(s) {
 		m.out.fault = fmt.Errorf("run %s, step %s, item %d: %s can't become %s", it.step.run.id, it.step.plan.ID, it.index, it.state, s)
 	}
+	m.stand(it, it.state, s)
 	it.state = s
 	if m.observe == nil {
 		return

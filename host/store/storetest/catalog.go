@@ -14,7 +14,7 @@ import (
 func newAsset(name string) automation.Asset {
 	return automation.Asset{
 		ID: automation.NewID[automation.AssetID](), Tenant: tenant, Name: name, Address: "10.0.0.1", Port: 22,
-		Protocol: automation.ProtocolSSH, OS: "linux", Tags: []string{"web", "ü"}, Vars: map[string]any{"a": 1.5, "b": []any{"x", nil}},
+		Protocol: automation.ProtocolSSH, OS: "linux", Queue: "dmz", Tags: []string{"web", "ü"}, Vars: map[string]any{"a": 1.5, "b": []any{"x", nil}},
 		HostKeys: []string{"ssh-ed25519 AAAA"}, Created: store.Moment(start()), Updated: store.Moment(start()), Version: 1,
 	}
 }

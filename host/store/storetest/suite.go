@@ -51,6 +51,7 @@ func Run(t *testing.T, b Backend) {
 		{"leadership", leadership},
 		{"hosts", hosts},
 		{"deliveries", deliveries},
+		{"queue loads", queueLoads},
 		{"reports", reports},
 		{"reports before the reaper", reportsBeforeTheReaper},
 		{"assets", assets},

@@ -130,6 +130,6 @@ func AssetSelector(src string) (func(automation.Asset) (bool, error), error) {
 func TargetOf(a automation.Asset) automation.Target {
 	return automation.Target{
 		ID: a.ID, Name: a.Name, Address: a.Address, Port: a.Port, Protocol: a.Protocol,
-		OS: a.OS, Tags: a.Tags, Credential: a.Credential, Vars: a.Vars,
+		OS: a.OS, Tags: a.Tags, Credential: a.Credential, Queue: a.Queue, Vars: a.Vars,
 	}
 }
