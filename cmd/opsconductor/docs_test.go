@@ -7,7 +7,7 @@ import (
 )
 
 // TestWorkflowsInTheDocs runs every workflow of the language's page on a real
-// target; a workflow's first line says how it ends.
+// target; a workflow's first line says how it ends, or that it is stored.
 func TestWorkflowsInTheDocs(t *testing.T) {
 	t.Parallel()
 	found := blocks(t, "docs/workflows.md", "yaml")
@@ -21,6 +21,12 @@ func TestWorkflowsInTheDocs(t *testing.T) {
 	for _, text := range found {
 		want := map[string]int{"# succeeds": exitOK, "# fails": exitRunFailed, "# fails on some": exitSomeFailed}
 		first, _, _ := strings.Cut(text, "\n")
+		if ref, ok := strings.CutPrefix(first, "# stored as "); ok {
+			if got := host.must(t, "workflow", "store", write(t, text)); !strings.Contains(got, ref) {
+				t.Errorf("%s:\n%s", first, got)
+			}
+			continue
+		}
 		code, known := want[first]
 		if !known {
 			t.Errorf("a workflow that begins with %q; want how it ends", first)
