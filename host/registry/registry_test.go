@@ -138,6 +138,7 @@ func TestInspectRefuses(t *testing.T) {
 		"abi 2":             {withManifest(base(), strings.Replace(manifest, `"abi": 1`, `"abi": 2`, 1)), "/abi"},
 		"effect":            {withManifest(base(), strings.Replace(manifest, `"once"`, `"maybe"`, 1)), "/actions/0/effect"},
 		"timeout":           {withManifest(base(), strings.Replace(manifest, `"30s"`, `"25h"`, 1)), "/actions/0/timeout"},
+		"taken name":        {withManifest(base(), strings.Replace(manifest, `"name": "demo"`, `"name": "workflow"`, 1)), "/name"},
 		"scheduler":         {withManifest(base(), strings.Replace(manifest, `"effect"`, `"scheduler": true, "effect"`, 1)), "/actions/0/scheduler"},
 		"schema of input":   {withManifest(base(), strings.Replace(manifest, `"properties": {"path": {"type": "string"}}`, `"properties": {"path": {"type": "text"}}`, 1)), "/actions/0/input"},
 		"input no object":   {withManifest(base(), strings.Replace(manifest, `"output": {"type": "object"}`, `"output": {"type": "string"}`, 1)), "/actions/0/output"},

@@ -45,7 +45,6 @@ type child struct {
 	errs    automation.Errors
 	selects bool // it has targets of its own
 	wants   bool // it has steps that loop over targets
-	timeout string
 	// deepest is the longest path of workflows that include each other from here on.
 	deepest []string
 }
