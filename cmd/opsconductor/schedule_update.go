@@ -84,19 +84,7 @@ func (u *scheduleChange) apply(c *cli, old client.Schedule) (client.ScheduleRequ
 			*f.to = f.text
 		}
 	}
-	inputs, err := u.in.read(c)
-	if err != nil {
-		return r, err
-	}
-	if inputs != nil {
-		r.Inputs = inputs
-	}
-	if u.file != "" {
-		definition, err := c.readInput(u.file, maxDefinition)
-		if err != nil {
-			return r, err
-		}
-		r.Definition = string(definition)
-	}
-	return r, nil
+	var err error
+	r.Definition, r.Inputs, err = c.newDefinition(u.file, &u.in, r.Definition, r.Inputs)
+	return r, err
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
-
-	"opsconductor.dev/host/automation"
 )
 
 // Config is what an API is built from. Service is required; every other field has
@@ -95,7 +93,7 @@ type API struct {
 // the first test that builds one shows.
 func New(c Config) *API {
 	a := &API{config: c.withDefaults(), router: chi.NewMux()}
-	a.underWay = &inFlight{max: a.config.MaxInFlight, byToken: map[automation.TokenID]int{}}
+	a.underWay = &inFlight{byKey: map[string]int{}}
 	a.router.NotFound(notFound)
 	a.router.MethodNotAllowed(notAllowed)
 	a.router.Use(withRequestID, a.withBodyDeadline, a.withAccessLog, a.withRecovery, withHeaders, withSameOrigin)

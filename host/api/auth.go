@@ -50,12 +50,21 @@ func (a *API) guard(op *operation) func(huma.Context, func(huma.Context)) {
 				writeProblem(w, problemOf(ctx, a.config.Log, forbidden(op)))
 				return
 			}
-			if !a.underWay.begin(p.Token) {
+			token := bound{string(p.Token), a.config.MaxInFlight}
+			if !a.underWay.begin(token) {
 				writeProblem(w, problemOf(ctx, a.config.Log, tooMany()))
 				return
 			}
-			defer a.underWay.end(p.Token)
+			defer a.underWay.end(token)
 			ctx = context.WithValue(ctx, principalKey{}, p)
+		}
+		if op.bounded != nil {
+			bounds := op.bounded(r)
+			if !a.underWay.begin(bounds...) {
+				writeProblem(w, problemOf(ctx, a.config.Log, tooManyHooks()))
+				return
+			}
+			defer a.underWay.end(bounds...)
 		}
 		if err := checkQuery(r); err != nil {
 			writeProblem(w, problemOf(ctx, a.config.Log, err))
@@ -112,28 +121,46 @@ func tooMany() error {
 	}
 }
 
-// inFlight counts the requests under way by token. It is safe for concurrent use.
-type inFlight struct {
-	max int
-
-	mu      sync.Mutex
-	byToken map[automation.TokenID]int
+func tooManyHooks() error {
+	return &automation.Error{
+		Code: automation.CodeThrottled, Message: "too many requests to this address are under way",
+		Suggestion: "wait for some of them, and send the request again", CanRetry: true,
+	}
 }
 
-func (f *inFlight) begin(t automation.TokenID) bool {
+// bound is a key under which requests under way count, and how many there may be.
+type bound struct {
+	key  string
+	most int
+}
+
+// inFlight counts the requests under way by key. It is safe for concurrent use.
+type inFlight struct {
+	mu    sync.Mutex
+	byKey map[string]int
+}
+
+// begin counts a request under all keys, or, where one of them is full, under none.
+func (f *inFlight) begin(bounds ...bound) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.byToken[t] >= f.max {
-		return false
+	for _, b := range bounds {
+		if f.byKey[b.key] >= b.most {
+			return false
+		}
 	}
-	f.byToken[t]++
+	for _, b := range bounds {
+		f.byKey[b.key]++
+	}
 	return true
 }
 
-func (f *inFlight) end(t automation.TokenID) {
+func (f *inFlight) end(bounds ...bound) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.byToken[t]--; f.byToken[t] <= 0 {
-		delete(f.byToken, t)
+	for _, b := range bounds {
+		if f.byKey[b.key]--; f.byKey[b.key] <= 0 {
+			delete(f.byKey, b.key)
+		}
 	}
 }

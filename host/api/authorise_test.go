@@ -14,7 +14,7 @@ import (
 func concrete(pattern string) string {
 	id := string(automation.NewID[automation.RunID]())
 	for name, value := range map[string]string{
-		"{run}": id, "{token}": id, "{asset}": "nothing", "{credential}": "nothing", "{schedule}": "nothing", "{workflow}": "nothing", "{window}": "nothing",
+		"{run}": id, "{token}": id, "{asset}": "nothing", "{credential}": "nothing", "{schedule}": "nothing", "{workflow}": "nothing", "{window}": "nothing", "{trigger}": "nothing",
 		"{plan}": strings.Repeat("a", 64), "{plugin}": strings.Repeat("a", 64),
 	} {
 		pattern = strings.ReplaceAll(pattern, name, value)
@@ -39,6 +39,11 @@ func TestEveryRouteAsksForItsToken(t *testing.T) {
 	for _, r := range routes {
 		c := call{method: r.Method, path: concrete(r.Path)}
 		switch {
+		case r.Access == "public" && r.Path == "/hooks/{trigger}": // a signature authenticates it
+			c.body = "{}"
+			if got := f.do(c); got.status != http.StatusUnauthorized {
+				t.Errorf("%s %s without a signature: got %d %s, want 401", r.Method, r.Path, got.status, got.body)
+			}
 		case r.Access == "public" && public[r.Path]:
 			if got := f.do(c); got.status != http.StatusOK {
 				t.Errorf("%s %s is public: got %d %s, want 200", r.Method, r.Path, got.status, got.body)

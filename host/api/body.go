@@ -56,6 +56,9 @@ func (a *API) readBody(op *operation, w http.ResponseWriter, r *http.Request) (p
 	if media == mediaWasm {
 		limit = a.config.MaxPluginBytes
 	}
+	if op.body.limit > 0 {
+		limit = min(limit, op.body.limit)
+	}
 	if r.ContentLength > limit {
 		return payload{}, tooLarge(limit)
 	}
@@ -96,7 +99,7 @@ func bodyError(err error, limit int64) error {
 func tooLarge(limit int64) error {
 	return refuse(http.StatusRequestEntityTooLarge, &automation.Error{
 		Code: automation.CodeLimit, Message: fmt.Sprintf("the body is larger than %d bytes", limit),
-		Allowed: fmt.Sprintf("up to %d bytes (%.0f MiB)", limit, float64(limit)/(1<<20)),
+		Allowed: fmt.Sprintf("up to %d bytes (%g MiB)", limit, float64(limit)/(1<<20)),
 	})
 }
 

@@ -39,6 +39,8 @@ func enumOf(schema, field string) []any {
 		return anys(automation.CatchUps())
 	case "Schedule.overlap":
 		return anys(automation.Overlaps())
+	case "Trigger.scheme":
+		return anys(automation.SignatureSchemes())
 	case "Token.role":
 		return anys([]automation.Role{automation.RoleAdmin, automation.RoleSubmitter})
 	case "Event.kind":

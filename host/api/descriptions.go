@@ -206,5 +206,19 @@ func descriptions() map[string]string {
 		"Workflow.retired_at":  "When it was retired.",
 		"Token.expires_at":     "From when it is refused.",
 		"Token.revoked_at":     "When it was revoked.",
+
+		"Trigger.name":           "Unique in the tenant.",
+		"Trigger.definition":     "The workflow's definition, as it was given.",
+		"Trigger.inputs":         "How it makes the run's inputs of an event: texts may have expressions over event and headers.",
+		"Trigger.if":             "A webhook for which it is false gets no run.",
+		"Trigger.scheme":         "How the sender signs.",
+		"Trigger.enabled":        "Whether webhooks get runs.",
+		"Trigger.key_id":         "Which key sealed its secrets.",
+		"Trigger.secret_version": "Counts the secrets, from 1.",
+		"Trigger.previous_until": "Up to when the secret before the current one is valid too; absent: it is not.",
+		"Trigger.last_at":        "When the last delivery was taken, or failed.",
+		"Trigger.last_run_id":    "The last run that was submitted.",
+		"Trigger.last_error":     "Why the last delivery failed; absent when it did not.",
+		"Trigger.version":        "Counts the changes that people make, from 1; the ETag. Deliveries do not raise it.",
 	}
 }

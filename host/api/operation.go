@@ -47,12 +47,17 @@ type operation struct {
 	body    *bodySpec
 	media   string // of the answer, when it is not JSON
 	replays bool   // it answers 200 when an Idempotency-Key repeats
+	// bounded says under which keys a request of a public operation counts while it
+	// is under way; nil: under none.
+	bounded func(*http.Request) []bound
 }
 
 // bodySpec is the body that an operation takes.
 type bodySpec struct {
 	media []string
 	model reflect.Type // of the JSON body; nil: bytes
+	limit int64        // bytes; 0: that of the API
+	free  string       // describes a JSON body that has no model
 }
 
 // jsonBody is a body that is the JSON of T.
@@ -125,6 +130,8 @@ func (a *API) bodySchema(b *bodySpec, media string) *huma.Schema {
 	switch {
 	case media == mediaYAML:
 		return &huma.Schema{Type: huma.TypeString, Description: "A workflow definition, without inputs."}
+	case b.free != "":
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: b.free}
 	case b.model == nil:
 		return &huma.Schema{Type: huma.TypeString, Format: "binary"}
 	}

@@ -83,6 +83,7 @@ func addSchedules(a *API) {
 		id: "next-schedule-times", method: http.MethodGet, path: one + "/next", tag: tag, access: anyToken, summary: "Tell the next times of a schedule",
 	}, a.nextTimes)
 	addBackfill(a)
+	addTriggers(a)
 }
 
 func (a *API) listSchedules(ctx context.Context, in *Paging) (*listOut[automation.Schedule], error) {

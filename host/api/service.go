@@ -21,6 +21,8 @@ type Service interface {
 	Backfills
 	Windows
 	Hosts
+	Triggers
+	Hooks
 	Tokens
 }
 
@@ -111,6 +113,23 @@ type Windows interface {
 	DeleteWindow(ctx context.Context, p automation.Principal, ref string, version int64) error
 	Window(ctx context.Context, p automation.Principal, ref string) (automation.Window, error)
 	Windows(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Window, error)
+}
+
+// Triggers is the use cases of triggers.
+type Triggers interface {
+	CreateTrigger(ctx context.Context, p automation.Principal, r service.TriggerRequest) (automation.Trigger, automation.Secret, error)
+	UpdateTrigger(ctx context.Context, p automation.Principal, ref string, r service.TriggerRequest, version int64) (automation.Trigger, error)
+	DeleteTrigger(ctx context.Context, p automation.Principal, ref string, version int64) error
+	RotateTrigger(ctx context.Context, p automation.Principal, ref string, r service.RotateRequest, version int64) (automation.Trigger, automation.Secret, error)
+	EnableTrigger(ctx context.Context, p automation.Principal, ref string, version int64) (automation.Trigger, error)
+	DisableTrigger(ctx context.Context, p automation.Principal, ref string, version int64) (automation.Trigger, error)
+	Trigger(ctx context.Context, p automation.Principal, ref string) (automation.Trigger, error)
+	Triggers(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Trigger, error)
+}
+
+// Hooks is what webhooks reach, without a principal.
+type Hooks interface {
+	Hook(ctx context.Context, r service.HookRequest) (service.HookResult, error)
 }
 
 // Tokens is the use cases of tokens and the audit log.

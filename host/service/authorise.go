@@ -46,6 +46,13 @@ const (
 	opWindowRead       operation = "window.read"
 	opWindowUpdate     operation = "window.update"
 	opWindowDelete     operation = "window.delete"
+	opTriggerCreate    operation = "trigger.create"
+	opTriggerRead      operation = "trigger.read"
+	opTriggerUpdate    operation = "trigger.update"
+	opTriggerDelete    operation = "trigger.delete"
+	opTriggerRotate    operation = "trigger.rotate"
+	opTriggerEnable    operation = "trigger.enable"
+	opTriggerDisable   operation = "trigger.disable"
 	opTokenCreate      operation = "token.create"
 	opTokenRead        operation = "token.read"
 	opTokenRevoke      operation = "token.revoke"
@@ -100,6 +107,13 @@ func permissions() []permission {
 		{opWindowRead, everyone},
 		{opWindowUpdate, admin},
 		{opWindowDelete, admin},
+		{opTriggerCreate, admin},
+		{opTriggerRead, everyone},
+		{opTriggerUpdate, admin},
+		{opTriggerDelete, admin},
+		{opTriggerRotate, admin},
+		{opTriggerEnable, admin},
+		{opTriggerDisable, admin},
 		{opTokenCreate, admin},
 		{opTokenRead, admin},
 		{opTokenRevoke, admin},

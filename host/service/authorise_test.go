@@ -28,13 +28,15 @@ func access() map[string][]automation.Role {
 		"PauseSchedule": admin, "ResumeSchedule": admin, "Backfill": admin,
 		"Window": everyone, "Windows": everyone, "CreateWindow": admin, "UpdateWindow": admin, "DeleteWindow": admin,
 		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "Hosts": admin, "Queues": admin, "VerifyAudit": admin,
+		"Trigger": everyone, "Triggers": everyone, "CreateTrigger": admin, "UpdateTrigger": admin, "DeleteTrigger": admin,
+		"RotateTrigger": admin, "EnableTrigger": admin, "DisableTrigger": admin,
 	}
 }
 
 // withoutPrincipal are the methods that nobody's token reaches: the edge calls
 // Authenticate to make a principal, the composition root the others.
 func withoutPrincipal() []string {
-	return []string{"Authenticate", "BootstrapAdmin", "EnsureBuiltin", "FireDue", "ScheduleChanges"}
+	return []string{"Authenticate", "BootstrapAdmin", "EnsureBuiltin", "FireDue", "ScheduleChanges", "Hook"}
 }
 
 // TestEveryMethodAuthorises calls every exported method by reflection as every

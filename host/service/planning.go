@@ -91,23 +91,32 @@ func (s *Service) putPlan(ctx context.Context, tenant automation.TenantID, plan 
 }
 
 func (s *Service) build(ctx context.Context, tenant automation.TenantID, r PlanRequest) (*workflow.Plan, error) {
+	request, err := s.planRequest(ctx, tenant, r)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.Build(request)
+}
+
+// planRequest is what a plan is made from.
+func (s *Service) planRequest(ctx context.Context, tenant automation.TenantID, r PlanRequest) (workflow.Request, error) {
 	self := ""
 	if r.Workflow != "" {
 		stored, err := s.planned(ctx, tenant, r.Workflow)
 		if err != nil {
-			return nil, err
+			return workflow.Request{}, err
 		}
 		r.Definition, self = []byte(stored.Definition), stored.Ref()
 	}
 	request, err := s.buildRequest(ctx, tenant, r.Definition)
 	if err != nil {
-		return nil, err
+		return workflow.Request{}, err
 	}
 	request.Inputs, request.Self = r.Inputs, self
 	if request.Assets, err = inventory.All(ctx, s.store, tenant); err != nil {
-		return nil, err
+		return workflow.Request{}, err
 	}
-	return workflow.Build(request)
+	return request, nil
 }
 
 // buildRequest is what a plan is made from, but for inputs and assets.

@@ -132,6 +132,13 @@ func (s *Service) checkDefinition(ctx context.Context, tenant automation.TenantI
 		return automation.Errors{{Code: automation.CodeSyntax, Pointer: "/inputs", Message: "the inputs are not JSON"}}, nil
 	}
 	_, err := s.build(ctx, tenant, PlanRequest{Definition: []byte(r.Definition), Inputs: r.Inputs})
+	return inDefinition(err)
+}
+
+// inDefinition returns the faults of a definition and its inputs, as they are in a
+// request that has both: what has a line is in the definition's text. Any other
+// error is returned as that.
+func inDefinition(err error) (automation.Errors, error) {
 	var many automation.Errors
 	var one *automation.Error
 	switch {

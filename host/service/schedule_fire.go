@@ -213,13 +213,19 @@ func (s *Service) prepare(ctx context.Context, p automation.Principal, one autom
 
 // planProblem is what a schedule records of a definition that gives no plan.
 func planProblem(err error) *automation.Error {
+	out := firstOf(err)
+	out.Message = "the definition gives no plan now: " + out.Message
+	return out
+}
+
+// firstOf is the first of the errors in err's tree, and says how many more there are.
+func firstOf(err error) *automation.Error {
 	var many automation.Errors
 	first := automation.AsError(err)
 	if errors.As(err, &many) && len(many) > 0 {
 		first = many[0]
 	}
 	out := *first
-	out.Message = "the definition gives no plan now: " + out.Message
 	if len(many) > 1 {
 		out.Message += fmt.Sprintf(" (and %d more errors)", len(many)-1)
 	}

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"crypto/rand"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"opsconductor.dev/host/store/postgres"
 	"opsconductor.dev/host/store/postgres/privatepg"
 	"opsconductor.dev/host/store/sqlite"
+	"opsconductor.dev/host/vault"
 )
 
 // scheduled is two hosts' services over one store, with one clock.
@@ -63,8 +65,18 @@ func onBothStores(t *testing.T, tests map[string]func(*scheduled)) {
 func newScheduled(t *testing.T, st store.Store) *scheduled {
 	t.Helper()
 	f := &scheduled{T: t, store: st, clock: &clock{now: time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC)}}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret)
+	key, err := vault.NewKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seal, err := vault.New(key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	host := func() *service.Service {
-		return service.New(service.Deps{Store: st, Registry: manifests{}, Now: f.clock.Now, Version: "test"})
+		return service.New(service.Deps{Store: st, Vault: seal, Registry: manifests{}, Now: f.clock.Now, Version: "test"})
 	}
 	f.a, f.b = host(), host()
 	m := manifest("core", "1.0.0")

@@ -2,6 +2,7 @@ package service
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -38,6 +39,7 @@ type Service struct {
 	programs *lru[programKey, *workflow.Program]
 	views    *lru[viewKey, *view]
 	changes  chan struct{} // schedules were changed here
+	decoy    func() (automation.Trigger, error)
 }
 
 // The bounds of the caches, in number and in weight: a plan weighs its steps and
@@ -57,6 +59,7 @@ func New(d Deps) *Service {
 		programs: newLRU[programKey, *workflow.Program](maxPrograms, maxProgramWeight),
 		views:    newLRU[viewKey, *view](maxViews, maxViewWeight),
 		changes:  make(chan struct{}, 1),
+		decoy:    sync.OnceValues(func() (automation.Trigger, error) { return newDecoy(d.Vault) }),
 	}
 	if s.now == nil {
 		s.now = time.Now

@@ -274,6 +274,8 @@ type Store interface {
 	Fires
 	Workflows
 	Windows
+	Triggers
+	Webhooks
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

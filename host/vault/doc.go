@@ -1,4 +1,5 @@
-// Package vault seals credentials and decides where each may be used.
+// Package vault seals credentials and the secrets of triggers, and decides where
+// each credential may be used.
 //
 // # Model
 //
@@ -7,7 +8,9 @@
 // 800-38D) under it. The additional data binds the seal to the credential's
 // tenant, identifier, version, kind, scope and user name: a row of the database
 // that was moved to another credential, given a wider scope or put back to an
-// older version does not open.
+// older version does not open. The secrets of a trigger are bound in the same way
+// to its tenant, identifier and scheme, to their number, and to the time up to
+// which the one before is valid.
 //
 // # Failures
 //

@@ -93,7 +93,7 @@ func (v *Vault) Seal(c *automation.Credential, m Material) error {
 	}
 	defer clear(plain)
 	c.KeyID = v.id
-	c.Sealed = v.aead.Seal([]byte{format}, nil, plain, binding(*c))
+	c.Sealed = v.encrypt(plain, binding(*c))
 	return nil
 }
 
@@ -108,10 +108,7 @@ func (v *Vault) Open(c automation.Credential) (Material, error) {
 			Suggestion: fmt.Sprintf("start the host with the key file of key %s, or update the credential with its secret to seal it anew", printableID(c.KeyID)),
 		}
 	}
-	if len(c.Sealed) == 0 || c.Sealed[0] != format {
-		return Material{}, broken(c, errors.New("the seal is of no known format"))
-	}
-	plain, err := v.aead.Open(nil, nil, c.Sealed[1:], binding(c))
+	plain, err := v.decrypt(c.Sealed, binding(c))
 	if err != nil {
 		return Material{}, broken(c, err)
 	}
@@ -121,6 +118,19 @@ func (v *Vault) Open(c automation.Credential) (Material, error) {
 		return Material{}, broken(c, errors.New("the sealed payload is not what this host writes"))
 	}
 	return Material{automation.NewSecret(p.Password), automation.NewSecret(p.PrivateKey), automation.NewSecret(p.Passphrase)}, nil
+}
+
+// encrypt returns the sealed form of plain, bound to data; the cipher makes the nonce.
+func (v *Vault) encrypt(plain, data []byte) []byte {
+	return append([]byte{format}, v.aead.Seal(nil, nil, plain, data)...)
+}
+
+// decrypt is the opposite of encrypt.
+func (v *Vault) decrypt(sealed, data []byte) ([]byte, error) {
+	if len(sealed) == 0 || sealed[0] != format {
+		return nil, errors.New("the seal is of no known format")
+	}
+	return v.aead.Open(nil, nil, sealed[1:], data)
 }
 
 func broken(c automation.Credential, err error) error {

@@ -35,6 +35,8 @@ type Request struct {
 	Self string
 	// Limits of the deployment; the zero value stands for DefaultLimits.
 	Limits Limits
+
+	later []string // inputs whose values are not known: nothing but Check sets it
 }
 
 // Build resolves a definition into a plan. The error is automation.Errors: all

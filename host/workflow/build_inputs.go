@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,7 +67,7 @@ func (b *builder) readInputs() {
 			})
 		}
 	}
-	b.inputs.ok = len(b.errs) == before
+	b.inputs.ok = len(b.errs) == before && len(b.later) == 0
 }
 
 // addInput reports an error about a supplied value: it has a pointer and no line,
@@ -132,6 +133,7 @@ func (b *builder) readInput(m member, value *node) {
 		}
 	}
 	switch {
+	case slices.Contains(b.later, m.name):
 	case value != nil:
 		if e := checkInput(value, typ, allowed); e != nil && !b.mode.template {
 			b.addInput(m.name, e)

@@ -189,7 +189,7 @@ func (b *builder) openChild(w automation.Workflow) *child {
 // inner is the builder of a stored workflow that this one includes.
 func (b *builder) inner(w automation.Workflow, m mode) *builder {
 	r := b.Request
-	r.Definition, r.Inputs = []byte(w.Definition), nil
+	r.Definition, r.Inputs, r.later = []byte(w.Definition), nil, nil
 	m.path = append(slices.Clone(b.mode.path), w.Ref())
 	return &builder{Request: r, catalog: b.catalog, nest: b.nest, mode: m}
 }
