@@ -69,7 +69,8 @@ func statusOf(code automation.Code) (status int, known bool) {
 		return http.StatusConflict, true
 	case automation.CodeInvalid, automation.CodeUnknownField, automation.CodeUnknownName, automation.CodeMissing,
 		automation.CodeWrongType, automation.CodeCycle, automation.CodeExpression, automation.CodeLimit,
-		automation.CodeBadPlugin, automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit:
+		automation.CodeBadPlugin, automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit,
+		automation.CodeFuelLimit, automation.CodeDepthLimit:
 		return http.StatusUnprocessableEntity, true
 	case automation.CodeThrottled, automation.CodeQuota:
 		return http.StatusTooManyRequests, true

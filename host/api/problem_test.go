@@ -63,7 +63,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 		"syntax": 400, "bad_request": 400, "unauthenticated": 401, "forbidden": 403, "policy": 403, "denied": 403, "not_found": 404,
 		"conflict": 409, "cancelled": 409, "step_failed": 409, "assertion": 409,
 		"invalid": 422, "unknown_field": 422, "unknown_name": 422, "missing": 422, "wrong_type": 422, "cycle": 422, "expression": 422,
-		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422,
+		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422, "fuel_limit": 422, "depth_limit": 422,
 		"throttled": 429, "quota": 429, "internal": 500,
 		"plugin_failed": 502, "plugin_crashed": 502, "bad_output": 502, "unknown_outcome": 502, "host_lost": 502, "returned": 502, "unreachable": 502,
 		"auth_failed": 502, "host_key_mismatch": 502, "host_key_unknown": 502, "algorithm_mismatch": 502, "become_failed": 502,

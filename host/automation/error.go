@@ -35,6 +35,8 @@ const (
 	CodeMemoryLimit     Code = "memory_limit"    // the sandbox's memory limit
 	CodeInputLimit      Code = "input_limit"     // the sandbox's input limit
 	CodeHostCallLimit   Code = "host_call_limit" // the sandbox's limit of host calls
+	CodeFuelLimit       Code = "fuel_limit"      // the sandbox's limit of computation
+	CodeDepthLimit      Code = "depth_limit"     // the sandbox's limit of nested calls
 	CodeUnknownOutcome  Code = "unknown_outcome" // what happened on the target cannot be known
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
 	CodeReturned        Code = "returned"        // the host gave the attempt back before it began

@@ -105,6 +105,7 @@ type Usage struct {
 	OutputBytes int           `json:"output_bytes,omitempty"`
 	LogBytes    int           `json:"log_bytes,omitempty"`
 	MemoryBytes int64         `json:"memory_bytes,omitempty"`
+	Fuel        int64         `json:"fuel,omitempty"` // about the instructions that the plugin executed
 	Wall        time.Duration `json:"wall_ns,omitempty"`
 }
 

@@ -43,7 +43,7 @@ func failure(text string) *automation.Error {
 func validCode(code string) bool {
 	own := []automation.Code{
 		automation.CodeInternal, automation.CodeHostLost, automation.CodeUnknownOutcome, automation.CodePluginCrashed,
-		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeBadOutput,
+		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeBadOutput,
 		automation.CodeStepFailed, automation.CodeBadPlugin, automation.CodeUnauthenticated, automation.CodeForbidden, automation.CodePolicy,
 	}
 	ok, _ := regexp.MatchString(`^[a-z][a-z0-9_]{0,63}$`, code)

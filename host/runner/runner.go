@@ -177,7 +177,7 @@ func (r *Runner) call(ctx context.Context, at *attempt, input []byte) ([]byte, e
 	defer i.Close(ctx)
 	at.usage.InputBytes = len(input)
 	res, err := i.Call(ctx, at.Action, input)
-	at.usage.HostCalls, at.usage.MemoryBytes = res.Usage.HostCalls, res.Usage.MemoryBytes
+	at.usage.HostCalls, at.usage.MemoryBytes, at.usage.Fuel = res.Usage.HostCalls, res.Usage.MemoryBytes, res.Usage.Fuel
 	if err != nil {
 		return nil, err
 	}

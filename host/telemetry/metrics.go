@@ -180,7 +180,7 @@ func (m *Metrics) Store(operation string, took time.Duration, err error) {
 func known(c automation.Code) bool {
 	switch c {
 	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeBadOutput, automation.CodeMemoryLimit,
-		automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeUnknownOutcome, automation.CodeHostLost, automation.CodeReturned,
+		automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeUnknownOutcome, automation.CodeHostLost, automation.CodeReturned,
 		automation.CodeInternal, automation.CodeUnavailable, automation.CodeInvalid, automation.CodeExpression,
 		automation.CodeDenied, automation.CodeBadRequest, automation.CodeUnreachable, automation.CodeTimeout,
 		automation.CodeAuthFailed, automation.CodeHostKeyMismatch, automation.CodeHostKeyUnknown,

@@ -23,7 +23,8 @@ type compiled struct {
 	digest automation.Digest
 	ready  chan struct{}
 	err    error
-	file   *wasmfile.File
+	file   *wasmfile.File // of the artifact
+	info   wasmfile.Info  // of what is compiled
 	code   program
 	cache  wazero.CompilationCache
 	// stuck counts abandoned calls that still run in instances of this module.
@@ -60,7 +61,7 @@ func (c *compiled) compile(source Source) {
 		c.err = errs
 		return
 	}
-	if wasm, err = e.driver.rewrite(c, wasm); err != nil {
+	if wasm, c.info, err = e.driver.rewrite(c, wasm); err != nil {
 		c.err = err
 		return
 	}
@@ -100,7 +101,7 @@ func (c *compiled) buildWith(cache wazero.CompilationCache, wasm []byte) error {
 
 // runtimeConfig is what both engines ask of wazero.
 func (c *compiled) runtimeConfig(cache wazero.CompilationCache) wazero.RuntimeConfig {
-	return wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCloseOnContextDone(true).
+	return wazero.NewRuntimeConfig().WithCompilationCache(cache).
 		WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false).
 		WithMemoryLimitPages(uint32(min(c.engine.settings.MaxMemoryBytes/pageBytes, 65536)))
 }

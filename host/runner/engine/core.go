@@ -11,13 +11,15 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/registry/wasmfile"
 )
 
 // driver makes an engine one of its kind. Its methods are called concurrently.
 type driver interface {
 	name() string
-	// rewrite returns the module that is compiled in place of the artifact.
-	rewrite(c *compiled, wasm []byte) ([]byte, error)
+	// rewrite returns the module that is compiled in place of the artifact, and what
+	// was done to it.
+	rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info, error)
 	// compile compiles it with a cache of the module's own, which outlives the program.
 	compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error)
 }

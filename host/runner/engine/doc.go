@@ -39,7 +39,11 @@
 // returns, its instance is not closed before, and the module takes no new
 // instance meanwhile. Stats counts these.
 //
-// Errors are *automation.Error: timeout, cancelled, plugin_crashed,
-// memory_limit, input_limit, output_limit, host_call_limit, bad_plugin,
+// A guest of the native engine counts fuel and the depth of its calls itself, in
+// instructions that wasmfile.Instrument put in; it asks the engine for more fuel
+// every ten microseconds or so, and that is where it is stopped.
+//
+// Errors are *automation.Error: timeout, cancelled, plugin_crashed, fuel_limit,
+// depth_limit, memory_limit, input_limit, output_limit, host_call_limit, bad_plugin,
 // unavailable, internal.
 package engine

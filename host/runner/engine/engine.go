@@ -97,6 +97,7 @@ type Result struct {
 type Usage struct {
 	HostCalls   int
 	MemoryBytes int64 // the most that guest and kernel had together
+	Fuel        int64 // about the instructions that it executed; the engine extism does not count
 }
 
 // Limits bound an instance.
@@ -105,6 +106,7 @@ type Limits struct {
 	InputBytes    int
 	OutputBytes   int
 	HostCalls     int
+	Fuel          int64         // about the instructions of an attempt; the engine extism does not count
 	HostCallBytes int           // one request or one answer of a host function
 	Sleep         time.Duration // the longest single sleep
 }
@@ -113,7 +115,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		MemoryBytes: 32 << 20, InputBytes: 1 << 20, OutputBytes: 8 << 20, HostCalls: 1000,
-		HostCallBytes: 12 << 20, Sleep: 15 * time.Minute,
+		Fuel: 250_000_000_000, HostCallBytes: 12 << 20, Sleep: 15 * time.Minute,
 	}
 }
 

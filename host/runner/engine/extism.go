@@ -9,6 +9,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"opsconductor.dev/host/registry/wasmfile"
 )
 
 // Extism is the reference engine: extism/go-sdk on wazero, a fresh sandbox for
@@ -33,8 +35,8 @@ type extismDriver struct{}
 
 func (extismDriver) name() string { return NameExtism }
 
-func (extismDriver) rewrite(c *compiled, wasm []byte) ([]byte, error) {
-	return c.file.Tame(wasm, c.engine.settings.TableElements), nil
+func (extismDriver) rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info, error) {
+	return c.file.Tame(wasm, c.engine.settings.TableElements), wasmfile.Info{}, nil
 }
 
 func (extismDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
@@ -47,7 +49,7 @@ func (extismDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []b
 		Wasm:   []extism.Wasm{extism.WasmData{Data: wasm, Name: "main"}},
 		Memory: &extism.ManifestMemory{MaxHttpResponseBytes: 0, MaxVarBytes: varBytes},
 	}
-	p, err := extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{RuntimeConfig: c.runtimeConfig(cache), EnableWasi: true}, funcs)
+	p, err := extism.NewCompiledPlugin(context.Background(), manifest, extism.PluginConfig{RuntimeConfig: c.runtimeConfig(cache).WithCloseOnContextDone(true), EnableWasi: true}, funcs)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,9 @@ type instance struct {
 	guest  guest
 	stdio  stdio
 
-	calls  int // host calls; the guest's goroutine alone counts
+	doing  string       // what is under way, for errors
+	fuel   atomic.Int64 // used by the last call
+	calls  int          // host calls; the guest's goroutine alone counts
 	exited atomic.Bool
 	inHost atomic.Bool
 	halted atomic.Pointer[automation.Error] // why the engine ended the guest
@@ -40,6 +42,7 @@ func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
 	}
 	i := &instance{module: r.compiled, config: config, memory: &budget{limit: config.Limits.MemoryBytes}}
 	var made error
+	i.doing = "starting the plugin"
 	err := i.run(ctx, "starting the plugin", func() {
 		i.ctx.Store(&ctx)
 		made = r.code.enter(ctx, i)
@@ -86,6 +89,7 @@ func (i *instance) Call(ctx context.Context, export string, input []byte) (Resul
 	var a answer
 	i.sound = false
 	doing := fmt.Sprintf("action %q", export)
+	i.doing = doing
 	err := i.run(ctx, doing, func() {
 		i.ctx.Store(&ctx)
 		a = i.guest.call(ctx, i, export, input)
@@ -122,7 +126,7 @@ func (i *instance) check(export string, input []byte) error {
 }
 
 func (i *instance) result() Result {
-	return Result{Usage: Usage{HostCalls: i.calls, MemoryBytes: i.memory.peak.Load()}}
+	return Result{Usage: Usage{HostCalls: i.calls, MemoryBytes: i.memory.peak.Load(), Fuel: i.fuel.Load()}}
 }
 
 // overrun is the error of a limit that was passed; setting is its name.

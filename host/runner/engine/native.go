@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -20,9 +19,6 @@ import (
 
 // varBytes is how much a guest may keep in Extism's variables.
 const varBytes = 64 << 10
-
-// exposed begins the names under which a module's mutable globals are exported.
-const exposed = "opsconductor."
 
 // Native is the engine that serves Extism's guest ABI in Go on wazero, and gives
 // attempts sandboxes from a pool, put back to what they were after initialisation.
@@ -60,14 +56,11 @@ type nativeDriver struct{ pool *pool }
 
 func (*nativeDriver) name() string { return NameNative }
 
-func (*nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, error) {
-	for _, e := range c.file.Exports {
-		if strings.HasPrefix(e.Name, exposed) {
-			return nil, automation.Errorf(automation.CodeBadPlugin, "the plugin exports %q: names that begin with %q are the host's own", e.Name, exposed)
-		}
-	}
-	wasm = wasmfile.MergeData(c.file.Tame(wasm, c.engine.settings.TableElements))
-	return c.file.ExposeGlobals(wasm, exposed+"g"), nil
+func (*nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info, error) {
+	s, o := c.engine.settings, wasmfile.DefaultOptions()
+	o.Limits, o.TableElements = s.Module, s.TableElements
+	o.MemoryPages = uint32(min(s.MaxMemoryBytes/pageBytes, 65536))
+	return wasmfile.Instrument(wasmfile.MergeData(wasm), o)
 }
 
 func (d *nativeDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
@@ -114,21 +107,16 @@ func (p *nativeProgram) build(ctx context.Context, wasm []byte) error {
 	if err := p.buildUser(ctx); err != nil {
 		return err
 	}
+	if err := p.buildMeter(ctx); err != nil {
+		return err
+	}
 	code, err := p.runtime.CompileModule(ctx, wasm)
 	if err != nil {
 		return err
 	}
-	p.code, p.mended = code, !p.module.file.HasStart && !p.module.file.Lasting
-	for i, g := range p.module.file.Globals {
-		if !g.Mutable {
-			continue
-		}
-		p.globals = append(p.globals, fmt.Sprintf("%sg%d", exposed, i))
-		switch g.Type {
-		case wasmfile.I32, wasmfile.I64, wasmfile.F32, wasmfile.F64:
-		default: // vectors, references
-			p.mended = false
-		}
+	p.code, p.mended = code, !p.module.file.HasStart && p.module.info.Resettable()
+	for _, i := range p.module.info.Globals {
+		p.globals = append(p.globals, fmt.Sprintf("%s%d", wasmfile.GlobalExport, i))
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ type nativeGuest struct {
 	arena   arena
 	vars    map[string][]byte
 	globals []api.MutableGlobal
+	meter   meter
 	streams [2]io.Writer // of the instance that has the guest
 
 	current atomic.Pointer[instance]
@@ -44,6 +45,7 @@ func (g *nativeGuest) begin(i *instance) {
 	g.current.Store(i)
 	g.streams = [2]io.Writer{i.stdio.writer("info"), i.stdio.writer("error")}
 	g.arena.begin()
+	g.meter.begin()
 }
 
 func (g *nativeGuest) instantiate(ctx context.Context) error {
@@ -63,6 +65,9 @@ func (g *nativeGuest) instantiate(ctx context.Context) error {
 	g.module, err = g.program.runtime.InstantiateModule(ctx, g.program.code, config)
 	if err != nil {
 		return fmt.Errorf("instantiating module: %w", err)
+	}
+	if err := g.meter.find(g.module); err != nil {
+		return err
 	}
 	for _, name := range g.program.globals {
 		global, ok := g.module.ExportedGlobal(name).(api.MutableGlobal)
@@ -152,6 +157,7 @@ func (g *nativeGuest) call(ctx context.Context, i *instance, export string, inpu
 		g.program.offer(g)
 	}
 	var a answer
+	defer func() { i.fuel.Store(g.meter.used()) }()
 	var result [1]uint64
 	a.err = g.module.ExportedFunction(export).CallWithStack(ctx, result[:])
 	a.rc = uint32(result[0])
@@ -208,6 +214,7 @@ func (g *nativeGuest) leave(sound bool) {
 // restore puts back all that an attempt may have changed.
 func (g *nativeGuest) restore(s *snapshot) error {
 	g.arena.begin()
+	g.meter.begin()
 	g.vars = nil
 	g.write(s)
 	if s.memory.size == 0 {

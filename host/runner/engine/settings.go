@@ -36,7 +36,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, Module: wasmfile.DefaultLimits(),
-		GuestGrace: 100 * time.Millisecond, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
+		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
 		Pool: PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
 		Log:  slog.New(slog.DiscardHandler),
 	}
