@@ -125,7 +125,7 @@ steps:
 }
 
 // TestKilledMidCommand: what a command did when the host died is not known, and
-// the run says so instead of running it again.
+// the run says so and asks instead of running it again.
 func TestKilledMidCommand(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "host")
@@ -150,16 +150,58 @@ steps:
 	eventually(t, "the command's begin", func() bool { _, err := os.Stat(mark); return err == nil })
 	host.kill()
 
-	again := startDev(t, dir)
-	if a := again.call(t, "run", "wait", run); a.code != exitRunFailed {
-		t.Fatalf("exit code %d, want %d\n%s\n%s", a.code, exitRunFailed, a.out, a.err)
+	again := startDev(t, dir, "--per-target", "1")
+	a := again.call(t, "run", "wait", run, "--timeout", "4s")
+	if a.code != exitWaitTimeout || !strings.Contains(a.err, "opsconductor run resolve "+run+" slow one --ran | --did-not-run | --abandon") {
+		t.Fatalf("exit code %d, want %d, and what to do\n%s\n%s", a.code, exitWaitTimeout, a.out, a.err)
 	}
 	got := again.items(t, run)["slow/one"]
 	if got.State != "unknown" || got.Error == nil || got.Error.Message == "" {
 		t.Errorf("got %+v, want unknown, with the cause", got)
 	}
+	again.resolveMidCommand(t, run, mark)
 	if b, _ := os.ReadFile(mark); strings.Count(string(b), "ran") != 1 {
 		t.Errorf("the command ran %q, want once", b)
+	}
+}
+
+// resolveMidCommand says what became of the command: first what can't be, then
+// that it ran. While it is not known, no other run acts on the target.
+func (s *server) resolveMidCommand(t *testing.T, run, mark string) {
+	t.Helper()
+	other := runID(t, s.must(t, "run", "submit", write(t, `
+schema: opsconductor/v1
+name: other
+targets: {select: "'demo' in asset.tags"}
+steps:
+  - {id: touch, uses: linux.command@1, for_each: {in: targets}, with: {argv: [touch, "`+mark+`.other"]}}
+`), "--output", "json"))
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"slow", "one"}, exitUsage, "--ran, --did-not-run and --abandon"},
+		{[]string{"slow", "--ran"}, exitUsage, "name the ITEM"},
+		{[]string{"slow", "two", "--ran"}, exitUsage, "no item on a target"},
+		{[]string{"slow", "one", "--ran", "--result", `{"stdout":1}`}, exitError, "/outcome/output/stdout"},
+	} {
+		if a := s.call(t, append([]string{"run", "resolve", run}, c.args...)...); a.code != c.code || !strings.Contains(a.err, c.want) {
+			t.Errorf("%v: exit code %d, want %d and %q\n%s", c.args, a.code, c.code, c.want, a.err)
+		}
+	}
+	if i := s.items(t, other)["touch/one"]; i.State != "ready" && i.State != "parked" {
+		t.Errorf("the other run's item is %s; want it to wait for the target", i.State)
+	}
+	result := `{"exit_code":0,"signal":"","stdout":"","stderr":"","stdout_truncated":false,"stderr_truncated":false,"duration_ms":3000}`
+	out := s.must(t, "run", "resolve", run, "slow", "one", "--ran", "--result", result, "--reason", "the mark is there", "--output", "json")
+	if !strings.Contains(out, `"resolution": "ran"`) || !strings.Contains(out, `"state": "succeeded"`) {
+		t.Errorf("got %s, want it succeeded, with who said so", out)
+	}
+	for _, id := range []string{run, other} {
+		if a := s.call(t, "run", "wait", id); a.code != exitOK {
+			t.Errorf("exit code %d\n%s\n%s", a.code, a.out, a.err)
+		}
 	}
 }
 

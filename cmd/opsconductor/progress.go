@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +20,7 @@ type change struct {
 	state   string
 	attempt int
 	problem string
+	hint    string // what somebody has to do for the item to go on
 }
 
 // progress shows how a run goes on: on a terminal one line a step, drawn again
@@ -39,6 +42,7 @@ type progress struct {
 type stepProgress struct {
 	id    string
 	items map[int]string // state by item
+	hints map[int]string // what somebody has to do, by item
 	began time.Time
 	// changed is when one of its items last changed.
 	changed time.Time
@@ -69,6 +73,7 @@ func (p *progress) add(c change) {
 	} else {
 		s := p.step(c.step)
 		s.items[c.item] = c.state
+		s.hint(c.item, c.hint)
 		if s.began.IsZero() && (c.state == "leased" || c.state == "running") {
 			s.began = c.at
 		}
@@ -122,6 +127,9 @@ func (p *progress) line(c change) {
 		text += ": " + c.problem
 	}
 	fmt.Fprintln(p.w, clean(text))
+	if c.hint != "" {
+		fmt.Fprintln(p.w, clean(c.hint))
+	}
 }
 
 // draw draws the view over the last one.
@@ -164,6 +172,38 @@ func (p *progress) rows() []string {
 	if p.last != "" {
 		rows = append(rows, clean(p.last))
 	}
+	return append(rows, p.hints()...)
+}
+
+// hint notes what somebody has to do for an item; "" takes it back.
+func (s *stepProgress) hint(item int, text string) {
+	switch {
+	case text == "":
+		delete(s.hints, item)
+	case s.hints == nil:
+		s.hints = map[int]string{item: text}
+	default:
+		s.hints[item] = text
+	}
+}
+
+// hints says what somebody has to do for the run to go on, of the first few items.
+func (p *progress) hints() []string {
+	var rows []string
+	more := 0
+	for _, s := range p.steps {
+		for _, item := range slices.Sorted(maps.Keys(s.hints)) {
+			if len(rows) < 4 {
+				what, how, _ := strings.Cut(s.hints[item], "; ") // the rows are cut to the terminal's width
+				rows = append(rows, clean(what), clean("  "+how))
+			} else {
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		rows = append(rows, fmt.Sprintf("… and %d more items wait for somebody", more))
+	}
 	return rows
 }
 
@@ -179,8 +219,10 @@ func (s *stepProgress) counts() map[string]int {
 func (s *stepProgress) mark() string {
 	c := s.counts()
 	switch {
-	case c["failed"]+c["unknown"] > 0:
+	case c["failed"] > 0:
 		return "✗"
+	case c["unknown"] > 0:
+		return "?"
 	case len(s.items) == 0 || c["blocked"] == len(s.items):
 		return "·"
 	case c["succeeded"] == len(s.items):

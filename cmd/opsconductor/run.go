@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,7 @@ import (
 func (c *cli) runCommand() *cobra.Command {
 	commands := []*cobra.Command{
 		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
-		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.rerunCommand(),
+		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.eventCommand(), c.resolveCommand(), c.rerunCommand(),
 	}
 	return group("run", "Submit runs, follow them, read what they left", append(commands, c.askCommands()...)...)
 }
@@ -112,7 +113,7 @@ func (c *cli) await(ctx context.Context, host *client.Client, run client.Run, w 
 	if w.follow {
 		err = c.follow(waitFor, host, run)
 	} else {
-		_, err = host.WaitEnd(waitFor, run.ID)
+		err = c.waitEnd(waitFor, host, run.ID)
 	}
 	if waitFor.Err() != nil {
 		fmt.Fprintf(c.err, "run %s goes on; cancel it with: opsconductor run cancel %s\n", run.ID, run.ID)
@@ -125,6 +126,17 @@ func (c *cli) await(ctx context.Context, host *client.Client, run client.Run, w 
 		return err
 	}
 	return c.report(ctx, host, run.ID)
+}
+
+// waitEnd waits for a run's end, and says meanwhile what it needs somebody for.
+func (c *cli) waitEnd(ctx context.Context, host *client.Client, id client.RunID) error {
+	reminding, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { c.remind(reminding, host, id) })
+	_, err := host.WaitEnd(ctx, id)
+	stop()
+	wg.Wait()
+	return err
 }
 
 // report shows an ended run with its items, and returns how it ended.

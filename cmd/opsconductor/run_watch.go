@@ -51,7 +51,7 @@ func (c *cli) follow(ctx context.Context, host *client.Client, run client.Run) e
 					view.draw()
 					return nil
 				}
-				view.add(changeOf(e, fanned))
+				view.add(changeOf(run.ID, e, fanned))
 			case <-tick.C:
 				view.draw()
 			}
@@ -73,11 +73,12 @@ func fanOuts(ctx context.Context, host *client.Client, id client.RunID) (map[str
 	return out, nil
 }
 
-func changeOf(e client.Event, fanned map[string]bool) change {
+func changeOf(run client.RunID, e client.Event, fanned map[string]bool) change {
 	c := change{
 		at: e.At, run: string(e.RunState), step: e.Step, item: e.Item, target: e.Target, fanned: fanned[e.Step],
 		state: string(e.State), attempt: e.Attempt,
 	}
+	c.hint = howTo(run, e.Step, itemName(e.Item, e.Target, fanned[e.Step]), e.State, e.WaitsFor)
 	if e.Error != nil {
 		c.problem = string(e.Error.Code) + ": " + e.Error.Message
 	}
@@ -103,7 +104,7 @@ func (c *cli) eventsCommand() *cobra.Command {
 		}
 		_, err = host.Events(cmd.Context(), client.RunID(args[0]), after, func(e client.Event) error {
 			if c.format == formatTable {
-				plain.line(changeOf(e, fanned))
+				plain.line(changeOf(client.RunID(args[0]), e, fanned))
 				return nil
 			}
 			return writeLine(c.out, e)

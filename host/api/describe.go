@@ -4,6 +4,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/service"
 )
 
 // descriptionOf says what a property is, for the types of automation and service:
@@ -27,6 +28,16 @@ func enumOf(schema, field string) []any {
 		return anys(automation.RunStates())
 	case "Item.state", "Step.state", "Event.state":
 		return anys(automation.ItemStates())
+	case "Approval.state":
+		return anys(automation.ApprovalStates())
+	case "Wait.for":
+		return anys([]automation.WaitFor{automation.WaitForApproval, automation.WaitForEvent})
+	case "Answer.decision":
+		return anys(automation.Decisions())
+	case "Answer.resolution":
+		return anys(automation.Resolutions())
+	case "EventReceipt.state":
+		return anys([]string{service.EventDelivered, service.EventKept, service.EventPending})
 	case "Plugin.state":
 		return anys([]automation.PluginState{automation.PluginVetted, automation.PluginActive, automation.PluginDisabled})
 	case "Action.effect":

@@ -13,6 +13,25 @@ func descriptions() map[string]string {
 		"Action.target":      "Whether it acts on the item's target.",
 		"Action.scheduler":   "Whether the scheduler carries it out by itself, without a worker.",
 
+		"Answer.decision":   "What was decided.",
+		"Answer.resolution": "What became of it.",
+		"Answer.by":         "The name of the token that said it.",
+		"Answer.reason":     "Why.",
+		"Answer.at":         "When.",
+
+		"Approval.run":          "The run that asks.",
+		"Approval.step":         "The step's id.",
+		"Approval.item":         "The item's index; 0 without for_each.",
+		"Approval.workflow":     "The run's workflow.",
+		"Approval.submitted_by": "Who submitted the run.",
+		"Approval.state":        "Whether it waits for a decision, and what was decided.",
+		"Approval.message":      "What is to be approved.",
+		"Approval.requested_at": "Since when it waits.",
+		"Approval.expires_at":   "When it is too late to decide: the item fails then.",
+		"Approval.by":           "Who decided.",
+		"Approval.reason":       "Why.",
+		"Approval.decided_at":   "When it was decided.",
+
 		"Asset.name":       "Unique in the tenant.",
 		"Asset.address":    "Host name or IP address.",
 		"Asset.port":       "The port that sessions use.",
@@ -88,7 +107,13 @@ func descriptions() map[string]string {
 		"Event.target":    "The name of the item's target.",
 		"Event.state":     "The item's new state (kind item).",
 		"Event.attempt":   "The attempt's number, from 1 (kind item).",
+		"Event.waits_for": "What somebody has to give for the item to go on.",
 		"Event.error":     "Why, for a state that has a cause.",
+
+		"EventReceipt.name":    "The event's name.",
+		"EventReceipt.state":   "delivered to the items that waited for it, kept for the first that will, or pending: the scheduler has not come to it yet.",
+		"EventReceipt.items":   "How many items waited for it, and have it.",
+		"EventRequest.payload": "A JSON object of at most 64 KiB, which steps read as outputs.event.",
 
 		"Grant.function":    "The host function's name; one that the plugin's manifest asks for.",
 		"Grant.targets":     "Names of assets that it may be called for; * is all.",
@@ -116,6 +141,10 @@ func descriptions() map[string]string {
 		"Item.child_run_id": "The run that carries out the item, of a step that uses a workflow.",
 		"Item.error":        "Why the latest attempt failed.",
 		"Item.reason":       "Why the item is not running, or has not run.",
+		"Item.waits_for":    "What somebody has to give for it to go on.",
+		"Item.answer":       "Who told it what.",
+
+		"ResolutionOutcome.output": "What the action would have given: a JSON object that fits its schema.",
 
 		"LogLine.at":      "When it was logged.",
 		"LogLine.level":   "How much it matters.",
@@ -220,5 +249,9 @@ func descriptions() map[string]string {
 		"Trigger.last_run_id":    "The last run that was submitted.",
 		"Trigger.last_error":     "Why the last delivery failed; absent when it did not.",
 		"Trigger.version":        "Counts the changes that people make, from 1; the ETag. Deliveries do not raise it.",
+
+		"Wait.for":     "A decision about an approval, or an event.",
+		"Wait.event":   "The event's name.",
+		"Wait.message": "What is to be approved.",
 	}
 }

@@ -50,6 +50,7 @@ type operation struct {
 	// bounded says under which keys a request of a public operation counts while it
 	// is under way; nil: under none.
 	bounded func(*http.Request) []bound
+	later   bool // it answers 202 when the scheduler has not come to it yet
 }
 
 // bodySpec is the body that an operation takes.
@@ -118,6 +119,11 @@ func (a *API) complete(op *operation) {
 		again := *spec.Responses[strconv.Itoa(op.status)]
 		again.Description = "OK: it had been created before"
 		spec.Responses["200"] = &again
+	}
+	if op.later {
+		accepted := *spec.Responses[strconv.Itoa(op.status)]
+		accepted.Description = "Accepted: the scheduler has not come to it yet"
+		spec.Responses["202"] = &accepted
 	}
 	problem := a.schemas().Schema(reflect.TypeFor[Problem](), true, "")
 	spec.Responses["default"] = &huma.Response{

@@ -65,7 +65,8 @@ func statusOf(code automation.Code) (status int, known bool) {
 		return http.StatusForbidden, true
 	case automation.CodeNotFound:
 		return http.StatusNotFound, true
-	case automation.CodeConflict, automation.CodeCancelled, automation.CodeStepFailed, automation.CodeAssertion:
+	case automation.CodeConflict, automation.CodeCancelled, automation.CodeStepFailed, automation.CodeAssertion,
+		automation.CodeRejected, automation.CodeExpired:
 		return http.StatusConflict, true
 	case automation.CodeInvalid, automation.CodeUnknownField, automation.CodeUnknownName, automation.CodeMissing,
 		automation.CodeWrongType, automation.CodeCycle, automation.CodeExpression, automation.CodeLimit,

@@ -61,7 +61,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 	t.Parallel()
 	want := map[automation.Code]int{
 		"syntax": 400, "bad_request": 400, "unauthenticated": 401, "forbidden": 403, "policy": 403, "denied": 403, "not_found": 404,
-		"conflict": 409, "cancelled": 409, "step_failed": 409, "assertion": 409,
+		"conflict": 409, "cancelled": 409, "step_failed": 409, "assertion": 409, "rejected": 409, "expired": 409,
 		"invalid": 422, "unknown_field": 422, "unknown_name": 422, "missing": 422, "wrong_type": 422, "cycle": 422, "expression": 422,
 		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422, "fuel_limit": 422, "depth_limit": 422,
 		"throttled": 429, "quota": 429, "internal": 500,

@@ -14,6 +14,7 @@ type Service interface {
 	Results
 	Control
 	Workflows
+	Telling
 	Plugins
 	Assets
 	Credentials
@@ -44,6 +45,14 @@ type Control interface {
 	Pause(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
 	Rerun(ctx context.Context, p automation.Principal, id automation.RunID, r service.RerunRequest) (automation.Run, bool, error)
 	Resume(ctx context.Context, p automation.Principal, id automation.RunID, reason, key string) (automation.Run, error)
+}
+
+// Telling is what can be said to a run about one of its items, or for them.
+type Telling interface {
+	Decide(ctx context.Context, p automation.Principal, r service.DecideRequest) (service.Item, bool, error)
+	Resolve(ctx context.Context, p automation.Principal, r service.ResolveRequest) (service.Item, bool, error)
+	SendEvent(ctx context.Context, p automation.Principal, r service.EventRequest) (service.EventReceipt, error)
+	ListApprovals(ctx context.Context, p automation.Principal, state automation.ApprovalState, page automation.Page) ([]automation.Approval, error)
 }
 
 // Results is what runs leave to read.

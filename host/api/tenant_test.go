@@ -48,6 +48,8 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`, "POST /v1/runs/{run}/rerun": `{}`,
 		"PUT /v1/triggers/{trigger}": `{"name":"x","definition":"x"}`, "POST /v1/triggers/{trigger}/rotate": `{}`,
 		"POST /v1/schedules/{schedule}/backfill": `{"from":"2026-01-01T00:00:00Z","to":"2026-01-02T00:00:00Z"}`,
+		"POST /v1/runs/{run}/events":             `{"name":"x"}`, "POST /v1/runs/{run}/steps/{step}/items/{item}/decision": `{"decision":"approve"}`,
+		"POST /v1/runs/{run}/steps/{step}/items/{item}/resolution": `{"resolution":"abandon"}`,
 	}
 	walked := 0
 	for _, r := range routes {
@@ -58,6 +60,7 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 		for name, id := range objects {
 			c.path = strings.ReplaceAll(c.path, "{"+name+"}", id)
 		}
+		c.path = strings.NewReplacer("{step}", "a", "{item}", "0").Replace(c.path)
 		got := f.do(c)
 		if walked++; strings.Contains(r.Path, "{") && got.status != http.StatusNotFound {
 			t.Errorf("%s %s: got %d %s, want 404", r.Method, r.Path, got.status, got.body)

@@ -80,7 +80,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a.service = service.New(service.Deps{Store: a.store, Vault: seal, Registry: parts.registry, Log: a.log, Version: a.version})
+	a.service = service.New(service.Deps{Store: a.store, Vault: seal, Registry: parts.registry, Log: a.log, Version: a.version, OwnApprovals: o.Dev})
 	if err := a.buildLoop(home, parts); err != nil {
 		return err
 	}

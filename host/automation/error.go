@@ -41,6 +41,8 @@ const (
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
 	CodeReturned        Code = "returned"        // the host gave the attempt back before it began
 	CodeAssertion       Code = "assertion"       // what core.assert asks for does not hold
+	CodeRejected        Code = "rejected"        // an approval was refused
+	CodeExpired         Code = "expired"         // nobody decided about an approval in time
 	CodeStepFailed      Code = "step_failed"     // a run that ends because steps failed
 )
 

@@ -37,6 +37,12 @@ const (
 	FactResumeAsked FactKind = "resume_asked"
 	// FactTimerFired: a deadline of the run, of a step or of an item passed (Reason).
 	FactTimerFired FactKind = "timer_fired"
+	// FactDecisionGiven: somebody approved or rejected what an item waits for.
+	FactDecisionGiven FactKind = "decision_given"
+	// FactEventReceived: an event came for the run.
+	FactEventReceived FactKind = "event_received"
+	// FactItemResolved: somebody said what became of an unknown item.
+	FactItemResolved FactKind = "item_resolved"
 )
 
 // The deadlines, as Reason of timer_fired. The attempt's own is the worker's, and
@@ -74,7 +80,11 @@ type Fact struct {
 	Outcome *Outcome `json:"o,omitempty"`
 	// Delay is how long a wait lasts (wait_started), in nanoseconds.
 	Delay time.Duration `json:"d,omitempty"`
-	// By and Reason say who asked and why (cancel_, pause_, resume_asked), or which timer fired
+	// Wait is what the item waits for beside its time (wait_started); nil: nothing.
+	Wait *Wait `json:"w,omitempty"`
+	// Told is what somebody said (decision_given, event_received, item_resolved).
+	Told *Told `json:"td,omitempty"`
+	// By and Reason say who asked or told and why, or which timer fired
 	// (timer_fired: TimerRun, TimerStep or TimerItem).
 	By     string `json:"by,omitempty"`
 	Reason string `json:"r,omitempty"`
@@ -132,7 +142,11 @@ type Command struct {
 	Tenant TenantID
 	Shard  int
 	Run    RunID
-	Kind   FactKind // cancel_asked, pause_asked or resume_asked
+	Kind   FactKind // cancel_, pause_ or resume_asked, decision_given, event_received or item_resolved
+	// Step and Item are the indexes of what it is about (decision_given, item_resolved).
+	Step, Item int
+	// Told is what is said; nil for a request that has no content.
+	Told   *Told
 	By     string
 	Reason string
 	At     time.Time

@@ -32,7 +32,7 @@ const (
 	ItemFailed       ItemState = "failed"        // ran or could not run, and no attempt is left
 	ItemCancelled    ItemState = "cancelled"     // the run was cancelled
 	ItemSkipped      ItemState = "skipped"       // its condition was false, or what it needs did not succeed
-	ItemUnknown      ItemState = "unknown"       // what happened on the target can't be known
+	ItemUnknown      ItemState = "unknown"       // it can't be known whether it ran: waits for somebody to say
 )
 
 // Transition is one legal change of a state.
@@ -97,6 +97,10 @@ func ItemTransitions() []Transition[ItemState] {
 		{ItemRunning, ItemFailed, "outcome"},
 		{ItemRunning, ItemCancelled, "outcome after a cancel"},
 		{ItemRunning, ItemUnknown, "what happened can't be known"},
+		{ItemUnknown, ItemReady, "resolved: it did not run"},
+		{ItemUnknown, ItemSucceeded, "resolved: it ran"},
+		{ItemUnknown, ItemFailed, "resolved: it ran and failed, or was abandoned; or the run ended"},
+		{ItemUnknown, ItemCancelled, "the run was cancelled"},
 		{ItemWaitingRetry, ItemReady, "the backoff is over"},
 		{ItemWaitingRetry, ItemFailed, "its time was up"},
 		{ItemWaitingRetry, ItemSkipped, "its step was stopped"},
@@ -112,9 +116,9 @@ func (s RunState) Ended() bool {
 // Ended reports whether the state is final.
 func (s ItemState) Ended() bool {
 	switch s {
-	case ItemSucceeded, ItemFailed, ItemCancelled, ItemSkipped, ItemUnknown:
+	case ItemSucceeded, ItemFailed, ItemCancelled, ItemSkipped:
 		return true
-	case ItemBlocked, ItemReady, ItemParked, ItemLeased, ItemRunning, ItemWaitingRetry:
+	case ItemBlocked, ItemReady, ItemParked, ItemLeased, ItemRunning, ItemWaitingRetry, ItemUnknown:
 	}
 	return false
 }

@@ -44,6 +44,18 @@ type (
 	TokenID = automation.TokenID
 	// AuditEntry is an act in the audit log.
 	AuditEntry = automation.AuditEntry
+	// Wait is what an item waits for that somebody has to give.
+	Wait = automation.Wait
+	// Answer is who told an item what.
+	Answer = automation.Answer
+	// Approval is a decision that a run asks for.
+	Approval = automation.Approval
+	// ApprovalState is the state of an approval.
+	ApprovalState = automation.ApprovalState
+	// Decision is what was decided about an approval.
+	Decision = automation.Decision
+	// Resolution says what became of an unknown item.
+	Resolution = automation.Resolution
 	// LogLine is a line that an action logged.
 	LogLine = automation.LogLine
 	// Protocol is how an asset is reached.
@@ -79,6 +91,20 @@ const (
 	RunFailed           = automation.RunFailed
 	RunCancelled        = automation.RunCancelled
 	RunRejected         = automation.RunRejected
+)
+
+// What can be said about an approval, and about an unknown item.
+const (
+	DecisionApprove     = automation.DecisionApprove
+	DecisionReject      = automation.DecisionReject
+	ResolutionRan       = automation.ResolutionRan
+	ResolutionDidNotRun = automation.ResolutionDidNotRun
+	ResolutionAbandon   = automation.ResolutionAbandon
+	WaitForApproval     = automation.WaitForApproval
+	WaitForEvent        = automation.WaitForEvent
+	ItemUnknown         = automation.ItemUnknown
+	ItemSucceeded       = automation.ItemSucceeded
+	ItemFailed          = automation.ItemFailed
 )
 
 // NewSecret returns a Secret that owns b.
@@ -165,6 +191,8 @@ type Item struct {
 	Due        time.Time       `json:"due_at,omitzero"`
 	Error      *Error          `json:"error,omitempty"`
 	Reason     string          `json:"reason,omitempty"`
+	WaitsFor   *Wait           `json:"waits_for,omitempty"`
+	Answer     *Answer         `json:"answer,omitempty"`
 }
 
 // Items is a page of items, and the sequence number that it reflects.
@@ -194,6 +222,7 @@ type Event struct {
 	Target   string    `json:"target,omitempty"`
 	State    ItemState `json:"state,omitempty"`
 	Attempt  int       `json:"attempt,omitempty"`
+	WaitsFor *Wait     `json:"waits_for,omitempty"`
 	Error    *Error    `json:"error,omitempty"`
 }
 

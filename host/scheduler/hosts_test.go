@@ -151,6 +151,10 @@ func TestHostIsKilled(t *testing.T) {
 			began := time.Now()
 			dead.kill()
 			f.join("next", hostSettings{slots: 1, execute: succeed})
+			if tt.want == automation.RunFailed { // what is not known waits for somebody to say
+				f.awaitFacts(id, automation.FactAttemptEnded, 1)
+				f.tell(id, automation.FactItemResolved, 0, &automation.Told{Resolution: automation.ResolutionAbandon})
+			}
 			run := f.await(id, ended)
 			if run.State != tt.want {
 				t.Errorf("got %s, %+v; want %s", run.State, run.Error, tt.want)

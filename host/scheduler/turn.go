@@ -282,12 +282,23 @@ func (t *turn) read(ctx context.Context, now time.Time) ([]automation.CommandID,
 	done := make([]automation.CommandID, len(commands))
 	for i, c := range commands {
 		done[i] = c.ID
-		err := t.m.Handle(c.Run, automation.Fact{Kind: c.Kind, At: now, By: c.By, Reason: c.Reason})
-		if err != nil { // the run has ended meanwhile: nothing is left to do
+		err := t.m.Handle(c.Run, factOf(&c, now))
+		if err != nil { // the run has gone on meanwhile: nothing is left to do
 			l.cfg.Log.Info("a command came too late", slog.String("run_id", string(c.Run)), slog.Any("error", err))
 		}
 	}
 	return done, nil
+}
+
+// factOf is the fact that a command becomes.
+func factOf(c *automation.Command, now time.Time) automation.Fact {
+	f := automation.Fact{Kind: c.Kind, At: now, Step: c.Step, Item: c.Item, By: c.By, Reason: c.Reason}
+	if c.Told != nil {
+		told := *c.Told
+		told.Command = c.ID
+		f.Told = &told
+	}
+	return f
 }
 
 // accept folds a run's first entry. A run whose plan can't be read or compiled
@@ -320,8 +331,9 @@ func (t *turn) commit(ctx context.Context, b store.Batch) error {
 		return fmt.Errorf("the machine's own fault: %w", err)
 	}
 	b.Shard, b.Host, b.Epoch, b.Entries, b.Accepted, b.Runs = l.cfg.Shard, t.me.host.ID, t.epoch, d.Entries, d.Accepted, d.Runs
+	b.Approvals = d.Approvals
 	own := t.deliver(&d, &b)
-	if len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Commands) > 0 || len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0 {
+	if len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Approvals) > 0 || len(b.Commands) > 0 || len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0 {
 		start := time.Now()
 		if err := l.cfg.Store.Append(ctx, b); err != nil {
 			t.doubt = t.doubt || len(own) > 0 && !errors.Is(err, store.ErrFenced)

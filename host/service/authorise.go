@@ -18,6 +18,10 @@ const (
 	opRunCancel        operation = "run.cancel"
 	opRunPause         operation = "run.pause"
 	opRunResume        operation = "run.resume"
+	opRunEvent         operation = "run.event"
+	opItemResolve      operation = "item.resolve" // of one's own run, if one is no admin
+	opApprovalRead     operation = "approval.read"
+	opApprovalDecide   operation = "approval.decide" // not of one's own run
 	opRunRerun         operation = "run.rerun"
 	opWorkflowStore    operation = "workflow.store"
 	opWorkflowRead     operation = "workflow.read"
@@ -80,6 +84,10 @@ func permissions() []permission {
 		{opRunCancel, everyone},
 		{opRunPause, everyone},
 		{opRunResume, everyone},
+		{opRunEvent, everyone},
+		{opItemResolve, everyone},
+		{opApprovalRead, everyone},
+		{opApprovalDecide, admin},
 		{opRunRerun, everyone},
 		{opWorkflowStore, admin},
 		{opWorkflowRead, everyone},

@@ -49,9 +49,25 @@ func (s *Service) command(ctx context.Context, p automation.Principal, op operat
 	act := s.act(p, op, string(c.Run), key)
 	act.Request = digestOf([]byte(c.Run), []byte(c.Reason))
 	act.Detail = detail(map[string]any{"reason": c.Reason})
-	c.ID, c.Tenant, c.By, c.At = automation.NewID[automation.CommandID](), p.Tenant, p.Name, act.At
+	if c.Told != nil {
+		act.Request = digestOf([]byte(c.Run), []byte(c.Reason), detail(c.Step), detail(c.Item), detail(c.Told))
+		act.Detail = toldDetail(c)
+	}
+	if c.ID == "" {
+		c.ID = commandID(act)
+	}
+	c.Tenant, c.By, c.At = p.Tenant, p.Name, act.At
 	if err := s.store.PutCommand(ctx, c, act); err != nil {
 		return automation.Run{}, fault(err)
 	}
 	return s.findRun(ctx, p.Tenant, c.Run)
+}
+
+// commandID names the command of an act. A repeated act names the command of the
+// first time, so that its effect can be looked for.
+func commandID(act automation.Act) automation.CommandID {
+	if act.Key == "" {
+		return automation.NewID[automation.CommandID]()
+	}
+	return automation.CommandID(digestOf([]byte(act.Tenant), []byte(act.By), []byte(act.Action), []byte(act.Key)))
 }

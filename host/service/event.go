@@ -72,7 +72,9 @@ type Event struct {
 	Target   string               `json:"target,omitempty"` // the target's name
 	State    automation.ItemState `json:"state,omitempty"`
 	Attempt  int                  `json:"attempt,omitempty"`
-	Error    *automation.Error    `json:"error,omitempty"`
+	// WaitsFor is what somebody has to give for the item to go on.
+	WaitsFor *automation.Wait  `json:"waits_for,omitempty"`
+	Error    *automation.Error `json:"error,omitempty"`
 }
 
 // The kinds of events.
@@ -91,6 +93,7 @@ func eventOf(seq int64, index int, c machine.Change) Event {
 		return e
 	}
 	e.Kind, e.Step, e.Item, e.State, e.Attempt = EventItem, c.StepID, c.Item, c.ItemState, c.Attempt
+	e.WaitsFor = c.Wait
 	if c.Element.Target != nil {
 		e.Target = c.Element.Target.Name
 	}

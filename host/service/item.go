@@ -53,6 +53,10 @@ type Item struct {
 	// Due is when the next attempt may begin, or a wait ends.
 	Due   time.Time         `json:"due_at,omitzero"`
 	Error *automation.Error `json:"error,omitempty"`
+	// WaitsFor is what somebody has to give for the item to go on.
+	WaitsFor *automation.Wait `json:"waits_for,omitempty"`
+	// Answer is who told the item what: a decision, or what became of it.
+	Answer *automation.Answer `json:"answer,omitempty"`
 	// Reason says why the item is not running or has not run.
 	Reason string `json:"reason,omitempty"`
 }
@@ -157,6 +161,7 @@ func (v *view) item(it machine.ItemView, states func() []machine.StepView) Item 
 		Step: it.StepID, Index: it.Index, Value: it.Element.Value, State: it.State, Attempt: it.Attempt, Kept: it.Kept, Host: it.Host,
 		Granted: it.Granted, Started: it.Started, Ended: it.Ended, Due: it.Due, Child: it.Child, Reason: v.reason(it, states),
 	}
+	out.WaitsFor, out.Answer = it.Wait, it.Answer
 	if it.Element.Target != nil {
 		out.Target = it.Element.Target.Name
 	}
@@ -181,12 +186,24 @@ func (v *view) reason(it machine.ItemView, states func() []machine.StepView) str
 	case automation.ItemSkipped:
 		return "its condition was false, or what it needs did not succeed"
 	case automation.ItemUnknown:
-		return "what happened on the target cannot be known"
+		return "it cannot be known whether it ran: it waits for somebody to say"
 	case automation.ItemCancelled:
 		return "the run was cancelled"
-	case automation.ItemLeased, automation.ItemRunning, automation.ItemSucceeded, automation.ItemFailed:
+	case automation.ItemRunning:
+		return waitReason(it.Wait)
+	case automation.ItemLeased, automation.ItemSucceeded, automation.ItemFailed:
 	}
 	return ""
+}
+
+func waitReason(w *automation.Wait) string {
+	switch {
+	case w == nil:
+		return ""
+	case w.For == automation.WaitForApproval:
+		return "waits for an approval: " + w.Message
+	}
+	return "waits for the event " + w.Event
 }
 
 // open names the steps that a step needs and that have not ended.

@@ -24,6 +24,8 @@ type Deps struct {
 	Log *slog.Logger
 	// Version of the host, for the log.
 	Version string
+	// OwnApprovals: who submitted a run may decide its approvals too (one person's host).
+	OwnApprovals bool
 }
 
 // Service carries out the use cases. Make one with New.
@@ -35,6 +37,7 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	version  string
+	own      bool // approvals may be decided by who asked for them
 	permits  map[operation][]automation.Role
 	programs *lru[programKey, *workflow.Program]
 	views    *lru[viewKey, *view]
@@ -55,6 +58,7 @@ const (
 func New(d Deps) *Service {
 	s := &Service{
 		store: d.Store, vault: d.Vault, registry: d.Registry, limits: d.Limits, now: d.Now, log: d.Log, version: d.Version,
+		own:      d.OwnApprovals,
 		permits:  permitTable(permissions()),
 		programs: newLRU[programKey, *workflow.Program](maxPrograms, maxProgramWeight),
 		views:    newLRU[viewKey, *view](maxViews, maxViewWeight),

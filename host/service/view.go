@@ -34,6 +34,7 @@ type view struct {
 	plan        *workflow.Plan
 	seq         int64 // of the last entry applied
 	events      []Event
+	told        int // weight of what the run was told
 	cancelAsked bool
 	ended       bool
 	broken      bool // an entry could not be applied: the fold is of no more use
@@ -114,6 +115,9 @@ func (v *view) apply(e automation.Entry) error {
 		v.events = append(v.events, eventOf(e.Seq, i, changes[i]))
 	}
 	for i := range e.Facts {
+		if t := e.Facts[i].Told; t != nil {
+			v.told += 1 + len(t.Payload)/eventBytes
+		}
 		v.cancelAsked = v.cancelAsked || e.Facts[i].Kind == automation.FactCancelAsked
 	}
 	state, _ := v.fold.State()
@@ -122,5 +126,8 @@ func (v *view) apply(e automation.Entry) error {
 }
 
 // weight is the view's share of the cache's bound: its events, of which every
-// item has at least one.
-func (v *view) weight() int { return 1 + len(v.events) }
+// item has at least one, and what the run was told.
+func (v *view) weight() int { return 1 + len(v.events) + v.told }
+
+// eventBytes is about what an event of a view takes: the unit of its weight.
+const eventBytes = 250

@@ -79,6 +79,9 @@ type Batch struct {
 	// Read is how far the reports of hosts have been read: these are removed, and
 	// all of the host's earlier epochs.
 	Read []Cursor
+	// Approvals whose record changes, each once. One that is not pending any more
+	// stays as it is.
+	Approvals []automation.Approval
 }
 
 // Topic is what a waiter waits for. The leader's own commits wake readers of
@@ -276,6 +279,7 @@ type Store interface {
 	Windows
 	Triggers
 	Webhooks
+	Approvals
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

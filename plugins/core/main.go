@@ -1,5 +1,5 @@
 // Command core is the built-in plugin core: actions that need no target and no
-// host function. core.assert and core.wait have no functions here: the scheduler
+// host function. core.assert, core.approval and core.wait have no functions here: the scheduler
 // carries them out, so that a waiting item holds no worker.
 package main
 

@@ -21,6 +21,8 @@ func (m *Machine) check(r *run, f *automation.Fact) error {
 			return stale("run %s is %s", r.id, r.state)
 		}
 		return nil
+	case automation.FactDecisionGiven, automation.FactEventReceived, automation.FactItemResolved:
+		return m.checkTold(r, f)
 	case automation.FactAttemptGranted, automation.FactAttemptStarted, automation.FactAttemptEnded,
 		automation.FactItemEnded, automation.FactWaitStarted, automation.FactChildStarted, automation.FactChildEnded:
 	case automation.FactRunAccepted:
@@ -38,7 +40,7 @@ func (m *Machine) check(r *run, f *automation.Fact) error {
 func (it *item) check(f *automation.Fact) error {
 	switch f.Kind {
 	case automation.FactAttemptGranted:
-		if it.state.Ended() || it.state.Open() || it.state == automation.ItemBlocked {
+		if it.state.Ended() || it.holds() || it.state == automation.ItemBlocked {
 			return stale("an item that is %s can't be granted", it.state)
 		}
 		if f.Attempt != it.attempt+1 {
@@ -70,10 +72,11 @@ func (it *item) check(f *automation.Fact) error {
 			return stale("an item that is %s can't begin to wait", it.state)
 		}
 	case automation.FactItemEnded:
-		if it.state.Ended() || it.state.Open() && !it.step.plan.Scheduler || f.Outcome == nil {
+		if it.state.Ended() || it.holds() && !it.step.plan.Scheduler || f.Outcome == nil {
 			return stale("an item that is %s can't be ended by the scheduler", it.state)
 		}
-	case automation.FactRunAccepted, automation.FactCancelAsked, automation.FactTimerFired, automation.FactPauseAsked, automation.FactResumeAsked:
+	case automation.FactRunAccepted, automation.FactCancelAsked, automation.FactTimerFired, automation.FactPauseAsked, automation.FactResumeAsked,
+		automation.FactDecisionGiven, automation.FactEventReceived, automation.FactItemResolved:
 	}
 	return nil
 }
@@ -94,19 +97,15 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 	case automation.FactAttemptEnded:
 		m.attemptEnded(r.item(f.Step, f.Item), f)
 	case automation.FactWaitStarted:
-		it := r.item(f.Step, f.Item)
-		it.granted, it.started, it.due = f.At, f.At, f.At.Add(f.Delay)
-		m.begin(r, f.At)
-		m.acquire(it)
-		m.setItem(it, automation.ItemRunning, f.At)
-		m.timers.push(timer{at: it.due, run: r, item: it})
-		m.limitItem(it, f.At)
+		m.waitStarted(r.item(f.Step, f.Item), f)
 	case automation.FactItemEnded:
 		m.endItem(r.item(f.Step, f.Item), f.Outcome, f.At)
 	case automation.FactChildStarted:
 		m.childStarted(r.item(f.Step, f.Item), f)
 	case automation.FactChildEnded:
 		m.childEnded(r.item(f.Step, f.Item), f)
+	case automation.FactDecisionGiven, automation.FactEventReceived, automation.FactItemResolved:
+		m.told(r, f)
 	case automation.FactCancelAsked:
 		m.stop(r, automation.RunCancelled, &automation.Error{
 			Code: automation.CodeCancelled, Message: "cancelled by " + f.By + reason(f.Reason),
@@ -157,12 +156,16 @@ func (m *Machine) begin(r *run, at time.Time) {
 
 func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	m.comesIn(it)
-	m.release(it, f.At)
 	o := f.Outcome
+	if o.State == automation.ItemUnknown {
+		m.doubt(it, o, f.At)
+		return
+	}
 	if o.State == automation.ItemFailed && o.Error != nil && (o.Error.Code == automation.CodeHostLost || o.Error.Code == automation.CodeReturned) {
 		m.lost(it, o, f.At)
 		return
 	}
+	m.release(it, f.At)
 	if it.late != nil {
 		m.endItem(it, it.lateOutcome(o), f.At)
 		return
@@ -183,9 +186,13 @@ func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	if o.Error.Code == automation.CodeReturned {
 		it.back++
 	}
+	if it.acted() {
+		m.doubt(it, unknown(it, o), at)
+		return
+	}
+	it.uncounted++
+	m.release(it, at)
 	switch {
-	case it.acted():
-		m.endItem(it, unknown(it, o), at)
 	case it.late != nil:
 		m.endItem(it, &automation.Outcome{State: automation.ItemFailed, Error: it.late}, at)
 	case it.step.run.stopping != "":
@@ -211,7 +218,7 @@ func unknown(it *item, o *automation.Outcome) *automation.Outcome {
 	u.Error = &automation.Error{
 		Code: automation.CodeUnknownOutcome, Phase: automation.PhaseAfter,
 		Message:    "the host was lost after attempt " + itoa(it.attempt) + " had begun to act: it may or may not have run",
-		Suggestion: "look at the target, then run the step again if it did not run; an action that may run twice can be given effect: idempotent",
+		Suggestion: "look at the target, then resolve the item: it ran, it did not run, or abandon it; an action that may run twice can be given effect: idempotent",
 	}
 	return &u
 }

@@ -2,6 +2,7 @@ package machine_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,10 +38,20 @@ func TestCarryOut(t *testing.T) {
 		{name: "duration", action: "wait", input: `{"duration": "90s"}`, takes: 90 * time.Second, want: automation.RunSucceeded},
 		{name: "until", action: "wait", input: `{"until": "2026-01-01T02:00:00+01:00"}`, takes: time.Hour, want: automation.RunSucceeded},
 		{name: "until a time that is past", action: "wait", input: `{"until": "2025-01-01T00:00:00Z"}`, want: automation.RunSucceeded},
-		{name: "both", action: "wait", input: `{"duration": "1s", "until": "2026-01-01T02:00:00Z"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
-		{name: "neither", action: "wait", input: `{}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
+		{name: "both", action: "wait", input: `{"duration": "1s", "until": "2026-01-01T02:00:00Z"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration, a time nor an event"},
+		{name: "neither", action: "wait", input: `{}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration, a time nor an event"},
 		{name: "no duration", action: "wait", input: `{"duration": "soon"}`, want: automation.RunFailed, message: "step s failed: core.wait: duration is no duration"},
-		{name: "no time", action: "wait", input: `{"until": "soon"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration nor a time"},
+		{name: "no time", action: "wait", input: `{"until": "soon"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration, a time nor an event"},
+		{name: "an event with a time", action: "wait", input: `{"event": "go", "duration": "1s"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration, a time nor an event"},
+		{name: "a timeout without event", action: "wait", input: `{"duration": "1s", "timeout": "1s"}`, want: automation.RunFailed, message: "step s failed: core.wait: its input is neither a duration, a time nor an event"},
+		{name: "an event that has no name", action: "wait", input: `{"event": "a b"}`, want: automation.RunFailed, message: "step s failed: core.wait: event is no name of an event"},
+		{name: "a timeout that is none", action: "wait", input: `{"event": "go", "timeout": "never"}`, want: automation.RunFailed, message: "step s failed: core.wait: timeout is no duration"},
+		{name: "an event that never comes", action: "wait", input: `{"event": "go", "timeout": "2h"}`, takes: 2 * time.Hour, want: automation.RunFailed, message: "step s failed: no event go came within 2h0m0s"},
+		{name: "an event without timeout", action: "wait", input: `{"event": "go"}`, takes: 366 * 24 * time.Hour, want: automation.RunFailed, message: "step s failed: no event go came within 8784h0m0s"},
+		{name: "an approval", action: "approval", input: `{"message": "go?"}`, takes: 24 * time.Hour, want: automation.RunFailed, message: "step s failed: nobody decided within 24h0m0s"},
+		{name: "an approval of nothing", action: "approval", input: `{"message": " "}`, want: automation.RunFailed, message: "step s failed: core.approval: it has no message"},
+		{name: "an approval of too much", action: "approval", input: `{"message": "` + strings.Repeat("x", 4097) + `"}`, want: automation.RunFailed, message: "step s failed: core.approval: its message is too long"},
+		{name: "an approval for ever", action: "approval", input: `{"message": "go?", "expires": "9000h"}`, want: automation.RunFailed, message: "step s failed: core.approval: expires is no duration"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

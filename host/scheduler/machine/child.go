@@ -136,7 +136,7 @@ func ending(s automation.RunState) string {
 // uncertain reports whether it is not known of some step what it did.
 func (r *run) uncertain() bool {
 	for i := range r.steps {
-		if r.steps[i].counts[automation.ItemUnknown] > 0 || r.steps[i].uncertain {
+		if r.steps[i].uncertain {
 			return true
 		}
 	}
@@ -275,8 +275,8 @@ func (m *Machine) Recovered(now time.Time) {
 				}
 				facts = append(facts, gone{r, automation.Fact{
 					Kind: automation.FactChildEnded, At: now, Step: i, Item: j, Attempt: it.attempt, Child: it.child,
-					Outcome: &automation.Outcome{State: automation.ItemUnknown, StartedAt: it.started, EndedAt: now, Error: &automation.Error{
-						Code: automation.CodeInternal, Message: "run " + string(it.child) + ", which carried it out, has ended, and how was not recorded here",
+					Outcome: &automation.Outcome{State: automation.ItemFailed, StartedAt: it.started, EndedAt: now, Error: &automation.Error{
+						Code: automation.CodeUnknownOutcome, Message: "run " + string(it.child) + ", which carried it out, has ended, and how was not recorded here",
 						Suggestion: "look at that run",
 					}},
 				}})

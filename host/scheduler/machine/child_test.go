@@ -98,6 +98,14 @@ func TestChildNotTriedAgain(t *testing.T) {
 			if err := m.Handle(child.ID, outcome(a, start(), &tt.outcome)); err != nil {
 				t.Fatal(err)
 			}
+			if !tt.cancel { // nobody will find out
+				if d := taken(t, m); len(d.Runs) > 0 {
+					t.Errorf("got %+v; want parent and child to wait for what is unknown", d.Runs)
+				}
+				if err := m.Handle(child.ID, with(resolve(automation.ResolutionAbandon, nil), start())); err != nil {
+					t.Fatal(err)
+				}
+			}
 			m.Advance(start())
 			u := updateOf(taken(t, m), "r")
 			if u.State != automation.RunFailed || u.Error.Code != tt.want || !strings.Contains(u.Error.Message, "run "+string(child.ID)+" of workflow inner@1") {

@@ -21,6 +21,9 @@ type Item struct {
 	Outcome string
 	Late    string
 	Child   automation.RunID
+	Wait    automation.Wait
+	Answer  automation.Answer
+	Early   [2]int
 }
 
 // Snapshot returns the state of every open run, by run, step and item. Ready and
@@ -31,7 +34,7 @@ func (m *Machine) Snapshot() map[string]Item {
 		snap["bucket "+key] = Item{Epoch: tat}
 	}
 	for id, r := range m.runs {
-		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping), Epoch: int64(r.children), Due: r.deadline}
+		snap[string(id)] = Item{State: automation.ItemState(r.state), Attempt: r.left, Lost: r.open, Outcome: string(r.stopping), Epoch: int64(r.children), Due: r.deadline, Early: [2]int{r.earlyBytes, len(r.early)}}
 		for i := range r.steps {
 			s := &r.steps[i]
 			step := Item{State: s.state, Attempt: s.left, Lost: s.blocks}
@@ -41,7 +44,7 @@ func (m *Machine) Snapshot() map[string]Item {
 			snap[fmt.Sprintf("%s/%d", id, i)] = step
 			for j := range s.items {
 				it := &s.items[j]
-				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost, Intent: it.intent, Host: it.host, Epoch: it.epoch, Child: it.child}
+				v := Item{State: it.state, Attempt: it.attempt, Lost: it.lost + 1000*it.uncounted, Intent: it.intent, Host: it.host, Epoch: it.epoch, Child: it.child}
 				if v.State == automation.ItemParked {
 					v.State = automation.ItemReady
 				}
@@ -50,6 +53,12 @@ func (m *Machine) Snapshot() map[string]Item {
 				}
 				if it.late != nil {
 					v.Late = it.late.Message
+				}
+				if it.wait != nil {
+					v.Wait, v.Due = *it.wait, it.due
+				}
+				if it.answer != nil {
+					v.Answer = *it.answer
 				}
 				if it.outcome != nil {
 					v.Outcome = string(it.outcome.State)
@@ -86,7 +95,7 @@ func (m *Machine) Fault(now time.Time, idleSlots bool) string {
 				if it.state.Open() && !s.plan.Scheduler {
 					runOpen++
 				}
-				if it.holds() != (len(it.held) > 0) && len(m.limitsOf(it)) > 0 {
+				if (it.state.Open() || it.state == automation.ItemUnknown) != (len(it.held) > 0) && len(m.limitsOf(it)) > 0 {
 					return fmt.Sprintf("%s/%d/%d is %s and counts against %d limits", id, i, j, it.state, len(it.held))
 				}
 				for _, l := range it.held {
@@ -101,7 +110,7 @@ func (m *Machine) Fault(now time.Time, idleSlots bool) string {
 				if fault := it.lateFault(); fault != "" {
 					return fmt.Sprintf("%s/%d/%d %s", id, i, j, fault)
 				}
-				if waits := !it.state.Ended() && !it.state.Open(); waits && s.halted || !waits && j >= s.released && r.stopping == "" && !s.halted && s.released > 0 {
+				if waits := !it.state.Ended() && !it.state.Open() && it.state != automation.ItemUnknown; waits && s.halted || !waits && j >= s.released && r.stopping == "" && !s.halted && s.released > 0 {
 					return fmt.Sprintf("%s/%d/%d is %s; the step has let %d items go (halted: %v)", id, i, j, it.state, s.released, s.halted)
 				}
 			}
@@ -184,7 +193,7 @@ func (f *flow) counts(l *limit) bool {
 func (it *item) lateFault() string {
 	s := it.step
 	switch open := it.state.Open() && (!s.plan.Scheduler || it.child != ""); {
-	case it.state.Ended():
+	case it.state.Ended(), it.state == automation.ItemUnknown && it.late != nil:
 	case (s.late != nil || it.late != nil) && !open:
 		return fmt.Sprintf("is %s after its time", it.state)
 	case (s.late != nil || it.late != nil) && !it.cancel:
@@ -205,7 +214,7 @@ func (s *step) mayRun() bool {
 		if !need.state.Ended() {
 			return false
 		}
-		failed := need.state == automation.ItemFailed || need.state == automation.ItemUnknown
+		failed := need.state == automation.ItemFailed
 		if need.state == automation.ItemSucceeded || failed && need.plan.OnFailure == "continue" {
 			good++
 		}
@@ -247,4 +256,48 @@ func (m *Machine) countFault() string {
 		return fmt.Sprintf("out by host %v, counted %v; waiting by queue %v, counted %v", hosts, m.openOn, waiting, m.waiting)
 	}
 	return ""
+}
+
+// Question is an item that waits for somebody outside.
+type Question struct {
+	Run        automation.RunID
+	Step, Item int
+	State      automation.ItemState
+	For        automation.WaitFor
+	Event      string
+	Due        time.Time
+	Lost       int
+	Attempt    int
+}
+
+// Asked returns the items of a run that wait for somebody outside.
+func (m *Machine) Asked(id automation.RunID) []Question {
+	r := m.runs[id]
+	if r == nil {
+		return nil
+	}
+	var out []Question
+	for i := range r.steps {
+		for j := range r.steps[i].items {
+			it := &r.steps[i].items[j]
+			q := Question{Run: id, Step: i, Item: j, State: it.state, Lost: it.lost, Attempt: it.attempt}
+			switch {
+			case it.state == automation.ItemUnknown:
+			case it.state == automation.ItemRunning && it.wait != nil:
+				q.For, q.Event, q.Due = it.wait.For, it.wait.Event, it.due
+			default:
+				continue
+			}
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// Kept returns how many events of a run wait for somebody to want them.
+func (m *Machine) Kept(id automation.RunID) int {
+	if r := m.runs[id]; r != nil {
+		return len(r.early)
+	}
+	return 0
 }

@@ -28,6 +28,8 @@ type Change struct {
 	Attempt   int
 	ItemState automation.ItemState
 	Element   workflow.Element
+	// Wait is what somebody has to give for the item to go on (running); nil: nothing.
+	Wait *automation.Wait
 	// Error is why, for a state that has a cause.
 	Error *automation.Error
 }
@@ -44,6 +46,9 @@ type Fold struct {
 	seq     int64
 	// scheduled is the time of the schedule that the run is for; zero: none.
 	scheduled time.Time
+	// taken are the commands that the run has taken, with the number of items that
+	// each was given to.
+	taken map[automation.CommandID]int
 }
 
 // NewFold returns the fold of a run before its first entry.
@@ -72,9 +77,10 @@ func (f *Fold) Apply(e automation.Entry) ([]Change, error) {
 		if err := f.m.fold(f.r, fact); err != nil {
 			return nil, err
 		}
+		f.take(fact)
 	}
 	f.seq = e.Seq
-	f.m.out.runs, f.m.out.cancels, f.m.children = nil, nil, children{} // a view decides nothing
+	f.m.out.runs, f.m.out.cancels, f.m.out.approvals, f.m.children = nil, nil, nil, children{} // a view decides nothing
 	return f.changes, f.m.out.fault
 }
 
@@ -119,7 +125,11 @@ func (f *Fold) Steps() []StepView {
 		for j := range s.items {
 			views[i].Counts[s.items[j].state]++
 		}
-		if !s.state.Ended() && s.state != automation.ItemBlocked && s.active() {
+		switch {
+		case s.state.Ended() || s.state == automation.ItemBlocked || !s.active():
+		case views[i].Counts[automation.ItemUnknown] == s.left:
+			views[i].State = automation.ItemUnknown
+		default:
 			views[i].State = automation.ItemRunning
 		}
 	}
@@ -129,7 +139,7 @@ func (f *Fold) Steps() []StepView {
 // active reports whether something of the step has begun.
 func (s *step) active() bool {
 	for i := range s.items {
-		if st := s.items[i].state; st.Open() || st.Ended() || st == automation.ItemWaitingRetry {
+		if st := s.items[i].state; st.Open() || st.Ended() || st == automation.ItemWaitingRetry || st == automation.ItemUnknown {
 			return true
 		}
 	}
@@ -151,7 +161,9 @@ type ItemView struct {
 	Ended   time.Time
 	Due     time.Time // waiting_retry: when the next attempt may begin; a wait: its end
 	Outcome *automation.Outcome
-	Child   automation.RunID // the run that carries it out; "": none
+	Child   automation.RunID   // the run that carries it out; "": none
+	Wait    *automation.Wait   // what it waits for now; nil: nothing that somebody gives
+	Answer  *automation.Answer // what it was told; nil: nothing
 }
 
 // Items returns the items of a step from index from on, at most limit. A step
@@ -170,7 +182,10 @@ func (f *Fold) Items(stepIndex, from, limit int) []ItemView {
 		it := &items[i]
 		v := ItemView{
 			Step: stepIndex, StepID: it.step.plan.ID, Index: i, Element: it.element, State: it.state, Attempt: it.attempt,
-			Kept: it.kept, Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome, Child: it.child,
+			Kept: it.kept, Host: it.host, Granted: it.granted, Started: it.started, Ended: it.ended, Outcome: it.outcome, Child: it.child, Answer: it.answer,
+		}
+		if it.state == automation.ItemRunning {
+			v.Wait = it.wait
 		}
 		if it.state == automation.ItemWaitingRetry || it.state == automation.ItemRunning && it.step.plan.Scheduler && it.child == "" {
 			v.Due = it.due
@@ -185,3 +200,33 @@ func (f *Fold) Items(stepIndex, from, limit int) []ItemView {
 
 // Scheduled returns the time of the schedule that the run is for; zero: none.
 func (f *Fold) Scheduled() time.Time { return f.scheduled }
+
+// take notes the command that a fact came by.
+func (f *Fold) take(fact *automation.Fact) {
+	if fact.Told == nil || fact.Told.Command == "" {
+		return
+	}
+	if f.taken == nil {
+		f.taken = map[automation.CommandID]int{}
+	}
+	f.taken[fact.Told.Command] = 1
+	if fact.Kind == automation.FactEventReceived {
+		f.taken[fact.Told.Command] = f.r.delivered
+	}
+}
+
+// Taken reports whether the run has taken a command, and how many items it was
+// given to: 0 for an event that is kept.
+func (f *Fold) Taken(id automation.CommandID) (items int, ok bool) {
+	items, ok = f.taken[id]
+	return items, ok
+}
+
+// Check says whether the leader would take a fact if the run is still as it is
+// here; nil when it would. The error is for the one who asks for it.
+func (f *Fold) Check(fact automation.Fact) error {
+	if f.r == nil {
+		return stale("the run has not begun")
+	}
+	return f.m.check(f.r, &fact)
+}

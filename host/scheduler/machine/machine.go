@@ -106,6 +106,13 @@ type run struct {
 	parent   *automation.Parent // of a sub-workflow's run
 	target   *automation.Target // that its parent's item has
 	children int                // items that runs of sub-workflows carry out
+
+	// listening are the items that wait for an event, by its name; it may hold items
+	// that do not wait any more. early are events that nothing has waited for.
+	listening  map[string][]*item
+	early      []early
+	earlyBytes int
+	delivered  int // items that the latest event was given to
 }
 
 // step is one step's state.
@@ -126,7 +133,7 @@ type step struct {
 	// released items have been let go, in waves; halted: no more will be.
 	released, wave int
 	halted         bool
-	uncertain      bool              // a child's outcome is not known for sure
+	uncertain      bool              // it is not known of an item what it did
 	stopAt         int               // failed items that halt the step; 0: none do
 	late           *automation.Error // its time was up; nil while it is not
 }
@@ -160,6 +167,10 @@ type item struct {
 	late    *automation.Error // the time that was up while it was out on its host
 	outcome *automation.Outcome
 	child   automation.RunID // the latest run that carries it out; "": none
+	// uncounted are attempts outside the retries: lost, or said not to have run.
+	uncounted int
+	wait      *automation.Wait   // what it waits for beside its time
+	answer    *automation.Answer // what it was told
 }
 
 // Len returns the number of runs that have not ended.

@@ -125,10 +125,24 @@ func (p *program) Input(step int, _ *workflow.Scope, e workflow.Element) (json.R
 		return nil, errExpression
 	}
 	if p.plan.Steps[step].Scheduler {
-		return json.RawMessage(`{"duration":"` + strconv.Itoa(int(p.dice(20, "wait", step, e.Index))) + `s"}`), nil
+		return p.waits(step, e), nil
 	}
 	return json.RawMessage(`{}`), nil
 }
+
+// waits is what an item of the scheduler's own waits for.
+func (p *program) waits(step int, e workflow.Element) json.RawMessage {
+	long := strconv.Itoa(int(p.dice(20, "wait", step, e.Index)))
+	switch {
+	case p.plan.Steps[step].Action == "approval":
+		return json.RawMessage(`{"message":"go on?","expires":"` + long + `s"}`)
+	case p.dice(2, "event", step) == 0:
+		return json.RawMessage(`{"event":"` + eventName(int(p.dice(2, "name", step, e.Index))) + `","timeout":"` + long + `m"}`)
+	}
+	return json.RawMessage(`{"duration":"` + long + `s"}`)
+}
+
+func eventName(n int) string { return "event" + strconv.Itoa(n) }
 
 func randomPlan(r *rand.Rand) *workflow.Plan {
 	plan := &workflow.Plan{Workflow: "walk"}
@@ -164,7 +178,6 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 		if len(s.Needs) > 0 && r.IntN(6) == 0 {
 			s.Compensates = s.Needs[:1]
 		}
-		s.Scheduler = r.IntN(8) == 0
 		if r.IntN(4) == 0 {
 			s.ItemTimeout = time.Duration(1+r.IntN(20)) * time.Second
 		}
@@ -172,6 +185,9 @@ func randomPlan(r *rand.Rand) *workflow.Plan {
 			s.StepTimeout = time.Duration(1+r.IntN(40)) * time.Second
 		}
 		shares(r, &s)
+		if s.Scheduler = r.IntN(5) == 0; s.Scheduler {
+			s.Action = []string{"wait", "approval"}[r.IntN(2)]
+		}
 		plan.Steps = append(plan.Steps, s)
 	}
 	return plan

@@ -18,7 +18,7 @@ func (it *item) acted() bool {
 func (it *item) again(o *automation.Outcome) (bool, *automation.Outcome) {
 	s, r := it.step, it.step.run
 	before := o.Error != nil && o.Error.Phase == automation.PhaseBefore // the intent may be there, and its commit not have been heard of
-	tried := it.attempt - it.lost
+	tried := it.attempt - it.uncounted
 	if o.State != automation.ItemFailed || o.Error == nil || r.stopping != "" || s.halted || it.acted() && !before || tried >= s.plan.Retry.MaxAttempts {
 		return false, o
 	}

@@ -74,10 +74,8 @@ func (s *step) unwanted() *automation.Error {
 	}
 }
 
-// bad reports whether the step has failed, or may have.
-func (s *step) bad() bool {
-	return s.state == automation.ItemFailed || s.state == automation.ItemUnknown
-}
+// bad reports whether the step has failed.
+func (s *step) bad() bool { return s.state == automation.ItemFailed }
 
 // good reports whether what needs the step may go on.
 func (s *step) good() bool {
@@ -129,7 +127,7 @@ func (m *Machine) afterItem(s *step, at time.Time) {
 	if s.halted || s.run.stopping != "" {
 		return
 	}
-	failed := s.counts[automation.ItemFailed] + s.counts[automation.ItemUnknown]
+	failed := s.counts[automation.ItemFailed]
 	waveOver := s.released == len(s.items)-s.left
 	switch {
 	case s.stopAt > 0 && failed >= s.stopAt:
@@ -141,12 +139,12 @@ func (m *Machine) afterItem(s *step, at time.Time) {
 	}
 }
 
-// halt skips the items of a step that are not out on a host.
+// halt skips the items of a step that have not begun.
 func (m *Machine) halt(s *step, why string, at time.Time) {
 	s.halted = true
 	cause := &automation.Error{Code: automation.CodeStepFailed, Message: why}
 	for i := range s.items {
-		if it := &s.items[i]; !it.state.Ended() && !it.state.Open() {
+		if it := &s.items[i]; !it.state.Ended() && !it.holds() {
 			m.endItem(it, &automation.Outcome{State: automation.ItemSkipped, Error: cause}, at)
 		}
 	}
@@ -174,11 +172,17 @@ func (m *Machine) toReady(it *item, at time.Time) {
 // endItem ends an item with an outcome, and its step with the last of its items.
 func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 	s := it.step
-	if s.plan.Scheduler && it.holds() {
+	if (s.plan.Scheduler || it.state == automation.ItemUnknown) && it.holds() {
 		m.release(it, at)
 	}
 	it.outcome, it.ended = o, at
+	if o.Error != nil && o.Error.Code == automation.CodeUnknownOutcome {
+		s.uncertain = true
+	}
 	m.setItem(it, o.State, at)
+	if it.wait != nil && it.wait.For == automation.WaitForApproval {
+		m.out.approvals = append(m.out.approvals, it)
+	}
 	if s.counts == nil {
 		s.counts = map[automation.ItemState]int{}
 	}
@@ -196,7 +200,7 @@ func (m *Machine) endStep(s *step, at time.Time) {
 	r := s.run
 	s.state = automation.ItemSucceeded
 	for _, worse := range []automation.ItemState{
-		automation.ItemSkipped, automation.ItemCancelled, automation.ItemUnknown, automation.ItemFailed,
+		automation.ItemSkipped, automation.ItemCancelled, automation.ItemFailed,
 	} {
 		if s.counts[worse] > 0 {
 			s.state = worse
@@ -258,6 +262,8 @@ func (m *Machine) stopItem(it *item, why *automation.Error, at time.Time) {
 	case it.state.Ended():
 	case it.child != "" && it.state == automation.ItemRunning: // it ends with its run, which stop has asked
 		it.cancel = true
+	case it.state == automation.ItemUnknown:
+		m.endItem(it, it.undecided(), at)
 	case it.state.Open() && !it.step.plan.Scheduler:
 		if !it.cancel {
 			it.cancel = true
@@ -306,10 +312,10 @@ func (r *run) firstBad() *step {
 			continue
 		}
 		switch r.steps[i].state {
-		case automation.ItemFailed, automation.ItemUnknown, automation.ItemCancelled:
+		case automation.ItemFailed, automation.ItemCancelled:
 			return &r.steps[i]
 		case automation.ItemBlocked, automation.ItemReady, automation.ItemParked, automation.ItemLeased, automation.ItemRunning,
-			automation.ItemWaitingRetry, automation.ItemSucceeded, automation.ItemSkipped:
+			automation.ItemWaitingRetry, automation.ItemUnknown, automation.ItemSucceeded, automation.ItemSkipped:
 		}
 	}
 	return nil
@@ -317,7 +323,7 @@ func (r *run) firstBad() *step {
 
 // failure says why a step failed its run: how many items, and the first one's error.
 func (s *step) failure() *automation.Error {
-	bad := s.counts[automation.ItemFailed] + s.counts[automation.ItemUnknown] + s.counts[automation.ItemCancelled]
+	bad := s.counts[automation.ItemFailed] + s.counts[automation.ItemCancelled]
 	e := &automation.Error{Code: automation.CodeStepFailed, Message: "step " + s.plan.ID + " " + became(s.state)}
 	for i := range s.items {
 		it := &s.items[i]
@@ -343,15 +349,15 @@ func became(s automation.ItemState) string {
 		return "was " + string(s)
 	case automation.ItemFailed, automation.ItemSucceeded:
 		return string(s)
-	case automation.ItemUnknown:
-		return "ended unknown"
-	case automation.ItemBlocked, automation.ItemReady, automation.ItemParked, automation.ItemLeased, automation.ItemRunning, automation.ItemWaitingRetry:
+	case automation.ItemBlocked, automation.ItemReady, automation.ItemParked, automation.ItemLeased, automation.ItemRunning, automation.ItemWaitingRetry,
+		automation.ItemUnknown:
 	}
 	return "is " + string(s)
 }
 
-// holds reports whether the item counts against its limits.
-func (it *item) holds() bool { return it.state.Open() }
+// holds reports whether the item counts against its limits: what is unknown may
+// still go on.
+func (it *item) holds() bool { return it.state.Open() || it.state == automation.ItemUnknown }
 
 func (it *item) label() string {
 	if it.element.Target != nil {

@@ -23,6 +23,9 @@ type Decisions struct {
 	Attempts []automation.Attempt
 	// Cancels: the worker stops these, after it has had Attempts.
 	Cancels []Cancel
+	// Approvals are the records of decisions that were asked for, given or given up:
+	// to be committed with the entries.
+	Approvals []automation.Approval
 	// Ended is the number of runs that ended.
 	Ended int
 }
@@ -46,7 +49,9 @@ type output struct {
 	cancels  []Cancel
 	buckets  map[string]struct{}
 	accepted []automation.Run
-	fault    error
+	// approvals are items of core.approval that have begun or ended, maybe twice.
+	approvals []*item
+	fault     error
 }
 
 func (o *output) touch(r *run) {
@@ -97,6 +102,7 @@ func (m *Machine) Take() (Decisions, error) {
 			delete(m.runs, r.id)
 		}
 	}
+	d.Approvals = records(o.approvals)
 	return d, o.fault
 }
 
@@ -133,8 +139,11 @@ func (m *Machine) setItem(it *item, s automation.ItemState, at time.Time) {
 		At: at, Kind: ChangeItem, Step: it.step.index, StepID: it.step.plan.ID, Item: it.index,
 		Attempt: it.attempt, ItemState: s, Element: it.element,
 	}
-	if it.outcome != nil && (s.Ended() || s == automation.ItemWaitingRetry) {
+	if it.outcome != nil && (s.Ended() || s == automation.ItemWaitingRetry || s == automation.ItemUnknown) {
 		c.Error = it.outcome.Error
+	}
+	if s == automation.ItemRunning {
+		c.Wait = it.wait
 	}
 	m.observe(c)
 }

@@ -96,6 +96,10 @@ func (m *Machine) stopLate(it *item, why *automation.Error, at time.Time) {
 				Kind: automation.FactCancelAsked, At: at, By: "run " + string(it.step.run.id), Reason: why.Message,
 			}})
 		}
+	case it.state == automation.ItemUnknown: // there is nothing to stop: it waits for somebody to say what happened
+		if it.late == nil {
+			it.late = why
+		}
 	case it.state.Open() && !it.step.plan.Scheduler:
 		if it.late == nil {
 			it.late = why

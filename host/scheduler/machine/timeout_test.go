@@ -143,6 +143,14 @@ func TestItemTimeout(t *testing.T) {
 			x.want(0, "leased")
 			x.report(tt.outcome)
 			x.want(0, tt.want)
+			if tt.outcome.State == automation.ItemUnknown { // it asks what happened, and does not start again for it
+				f := with(resolve(automation.ResolutionDidNotRun, nil), x.now)
+				if err := x.m.Handle("r", f); err != nil {
+					t.Fatal(err)
+				}
+				x.take()
+				x.want(0, "failed: "+itemLate)
+			}
 			if x.m.Has("r") {
 				t.Error("the run goes on")
 			}

@@ -114,7 +114,7 @@ func (m *Machine) fire(t timer, now time.Time) {
 		m.toReady(it, now)
 	case it.state == automation.ItemRunning && it.step.plan.Scheduler:
 		m.mustHandle(t.run, automation.Fact{
-			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index, Outcome: waited(it.started, now),
+			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index, Outcome: it.over(now),
 		})
 	}
 }
@@ -128,7 +128,7 @@ func backoff(it *item) time.Duration {
 	if factor < 1 {
 		factor = 1
 	}
-	d := float64(r.Initial) * math.Pow(factor, float64(it.attempt-it.lost-1))
+	d := float64(r.Initial) * math.Pow(factor, float64(it.attempt-it.uncounted-1))
 	if r.Max > 0 {
 		d = min(d, float64(r.Max))
 	}

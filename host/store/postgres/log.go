@@ -91,6 +91,7 @@ func appendPipeline(b store.Batch, last *int64) (*pgx.Batch, error) {
 	if err := queuePost(p, b); err != nil {
 		return nil, err
 	}
+	queueApprovals(p, b.Approvals)
 	return p, queueLogs(p, b.Logs)
 }
 

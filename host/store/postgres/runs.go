@@ -153,9 +153,10 @@ func (db *DB) Plan(ctx context.Context, tenant automation.TenantID, hash automat
 func scanBytes(row pgx.Row) (b []byte, err error) { return b, row.Scan(&b) }
 
 const (
-	insertCommand = `INSERT INTO commands (id, tenant, shard, run_id, kind, by, reason, at)
-		SELECT $1::text, tenant, shard, id, $2::text, $3::text, $4::text, $5::timestamptz FROM runs WHERE id = $6 AND tenant = $7`
-	listCommands = `SELECT id, tenant, shard, run_id, kind, by, reason, at FROM commands WHERE shard = $1 ORDER BY number LIMIT $2`
+	insertCommand = `INSERT INTO commands (id, tenant, shard, run_id, kind, step, item, told, by, reason, at)
+		SELECT $1::text, tenant, shard, id, $2::text, $3::integer, $4::integer, nullif($5::text, '')::json, $6::text, $7::text, $8::timestamptz
+		FROM runs WHERE id = $9 AND tenant = $10`
+	listCommands = `SELECT id, tenant, shard, run_id, kind, step, item, told, by, reason, at FROM commands WHERE shard = $1 ORDER BY number LIMIT $2`
 )
 
 // PutCommand stores a command for the leader of the run's shard, with its act.
@@ -163,8 +164,12 @@ func (db *DB) PutCommand(ctx context.Context, c automation.Command, act automati
 	if err := store.CheckAct(act, c.Tenant); err != nil {
 		return err
 	}
+	told, err := store.EncodeTold(c.Told)
+	if err != nil {
+		return automation.AsError(err)
+	}
 	return db.act(ctx, act, string(c.Run), store.Topics{Inbox: true}, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, insertCommand, string(c.ID), string(c.Kind), c.By, c.Reason, moment(c.At), string(c.Run), string(c.Tenant))
+		tag, err := tx.Exec(ctx, insertCommand, string(c.ID), string(c.Kind), c.Step, c.Item, told, c.By, c.Reason, moment(c.At), string(c.Run), string(c.Tenant))
 		if err == nil && tag.RowsAffected() == 0 {
 			return store.NotFound("run")
 		}
@@ -182,6 +187,6 @@ func (db *DB) Commands(ctx context.Context, shard, limit int) ([]automation.Comm
 
 func scanCommand(row pgx.Row) (automation.Command, error) {
 	var c automation.Command
-	err := row.Scan(&c.ID, &c.Tenant, &c.Shard, &c.Run, &c.Kind, &c.By, &c.Reason, stamp{&c.At})
+	err := row.Scan(&c.ID, &c.Tenant, &c.Shard, &c.Run, &c.Kind, &c.Step, &c.Item, &c.Told, &c.By, &c.Reason, stamp{&c.At})
 	return c, err
 }

@@ -96,6 +96,9 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 	if err := w.post(ctx, &b); err != nil {
 		return err
 	}
+	if err := w.approvals(ctx, b.Approvals); err != nil {
+		return err
+	}
 	return w.insert(ctx, insertLogs, keepFirstLogs, 7, logs)
 }
 

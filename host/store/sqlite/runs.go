@@ -203,9 +203,9 @@ func (db *DB) Plan(ctx context.Context, tenant automation.TenantID, hash automat
 func scanBytes(row scanner) (b []byte, err error) { return b, row.Scan(&b) }
 
 const (
-	insertCommand = `INSERT INTO commands (id, tenant, shard, run_id, kind, by, reason, at)
-		SELECT ?, tenant, shard, id, ?, ?, ?, ? FROM runs WHERE id = ? AND tenant = ?`
-	listCommands = `SELECT id, tenant, shard, run_id, kind, by, reason, at FROM commands WHERE shard = ? ORDER BY number LIMIT ?`
+	insertCommand = `INSERT INTO commands (id, tenant, shard, run_id, kind, step, item, told, by, reason, at)
+		SELECT ?, tenant, shard, id, ?, ?, ?, nullif(?, ''), ?, ?, ? FROM runs WHERE id = ? AND tenant = ?`
+	listCommands = `SELECT id, tenant, shard, run_id, kind, step, item, told, by, reason, at FROM commands WHERE shard = ? ORDER BY number LIMIT ?`
 )
 
 // PutCommand stores a command for the leader of the run's shard, with its act.
@@ -213,12 +213,16 @@ func (db *DB) PutCommand(ctx context.Context, c automation.Command, act automati
 	if err := store.CheckAct(act, c.Tenant); err != nil {
 		return err
 	}
+	told, err := store.EncodeTold(c.Told)
+	if err != nil {
+		return automation.AsError(err)
+	}
 	return db.write(ctx, store.Topics{Inbox: true}, func(ctx context.Context, w *writer) error {
 		_, repeated, err := w.act(ctx, act, string(c.Run))
 		if err != nil || repeated {
 			return err
 		}
-		n, err := w.changed(ctx, insertCommand, string(c.ID), string(c.Kind), c.By, c.Reason, micros(c.At), string(c.Run), string(c.Tenant))
+		n, err := w.changed(ctx, insertCommand, string(c.ID), string(c.Kind), c.Step, c.Item, told, c.By, c.Reason, micros(c.At), string(c.Run), string(c.Tenant))
 		if err == nil && n == 0 {
 			return store.NotFound("run")
 		}
@@ -236,6 +240,6 @@ func (db *DB) Commands(ctx context.Context, shard, limit int) ([]automation.Comm
 
 func scanCommand(row scanner) (automation.Command, error) {
 	var c automation.Command
-	err := row.Scan(&c.ID, &c.Tenant, &c.Shard, &c.Run, &c.Kind, &c.By, &c.Reason, stamp{&c.At})
+	err := row.Scan(&c.ID, &c.Tenant, &c.Shard, &c.Run, &c.Kind, &c.Step, &c.Item, document{&c.Told}, &c.By, &c.Reason, stamp{&c.At})
 	return c, err
 }

@@ -189,6 +189,7 @@ func closed(t *testing.T, b Backend) {
 		"AuditHead":        func() error { _, err := f.st.AuditHead(ctx, tenant); return err },
 		"Schedule":         func() error { _, err := f.st.Schedule(ctx, tenant, "s"); return err },
 		"ScheduleByName":   func() error { _, err := f.st.ScheduleByName(ctx, tenant, "s"); return err },
+		"ListApprovals":    func() error { _, err := f.st.ListApprovals(ctx, tenant, "", page); return err },
 		"ListSchedules":    func() error { _, err := f.st.ListSchedules(ctx, tenant, page); return err },
 		"NextSchedules":    func() error { _, err := f.st.NextSchedules(ctx, 1); return err },
 		"ClaimedFires":     func() error { _, err := f.st.ClaimedFires(ctx, 1); return err },

@@ -47,6 +47,8 @@ func Run(t *testing.T, b Backend) {
 		{"list runs", listRuns},
 		{"plans", plans},
 		{"commands", commands},
+		{"what commands say", told},
+		{"approvals", approvals},
 		{"transitions", transitions},
 		{"leadership", leadership},
 		{"hosts", hosts},
