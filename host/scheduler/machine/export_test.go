@@ -70,6 +70,9 @@ func (m *Machine) Snapshot() map[string]Item {
 	return snap
 }
 
+// Sweep forgets the buckets that are full, as the machine does from time to time.
+func (m *Machine) Sweep(now time.Time) { m.sweep(now) }
+
 // Stopping reports whether a run that is open ends already.
 func (m *Machine) Stopping(id automation.RunID) bool { return m.runs[id].stopping != "" }
 

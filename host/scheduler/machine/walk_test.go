@@ -285,6 +285,7 @@ func (w *world) replay() *machine.Machine {
 
 func (w *world) crash() {
 	w.m.Advance(w.now)
+	w.m.Sweep(w.now)
 	w.take()
 	m := w.replay()
 	lived, replayed := w.m.Snapshot(), m.Snapshot()

@@ -17,6 +17,7 @@ const (
 	WhyBatch    WhyKind = "batch"    // the wave before its own has not ended
 	WhyLimit    WhyKind = "limit"    // as many run as a limit allows
 	WhyRate     WhyKind = "rate"     // as many have started as a rate allows
+	WhyWindow   WhyKind = "window"   // a maintenance window keeps its asset closed
 	WhySlots    WhyKind = "slots"    // no host that serves its queue has a free slot
 	WhyPaused   WhyKind = "paused"   // its run is paused
 	WhyRetry    WhyKind = "retry"    // its attempt failed; the next one waits for its backoff
@@ -36,7 +37,7 @@ type Reason struct {
 	Step int
 	// StepID is the step's name in the workflow.
 	StepID string
-	// Key and Value name the limit (kinds limit and rate; Key max_parallel is the
+	// Key and Value name the limit (kinds limit, rate and window; Key max_parallel is the
 	// step's own), Used is how many run and Max how many may.
 	Key       automation.LimitKind
 	Value     string
@@ -172,6 +173,9 @@ func (it *item) why(now time.Time) (reasonKey, time.Time) {
 		}
 		switch {
 		case l == nil:
+		case l.gate != nil:
+			c, _ := l.gate.closed(now)
+			return reasonKey{kind: WhyWindow, limit: l}, c.Until
 		case l.crowded():
 			return reasonKey{kind: WhyLimit, limit: l}, time.Time{}
 		default:
@@ -201,6 +205,8 @@ func (r *Reason) text() string {
 		return fmt.Sprintf("%s %s for %s: %d of %d run", items, wait, r.limit(), r.Used, r.Max)
 	case WhyRate:
 		return fmt.Sprintf("%s %s for the rate of %s%s", items, wait, r.limit(), until)
+	case WhyWindow:
+		return fmt.Sprintf("%s %s for a maintenance window of asset %s%s", items, wait, r.Value, until)
 	case WhySlots:
 		if r.Queue == "" {
 			return fmt.Sprintf("%s %s for the scheduler's next turn", items, wait)
