@@ -154,7 +154,7 @@ func TestFaults(t *testing.T) {
 		"filled fails":      {steps(`{id: a, uses: core.report, with: {n: "${{ 1 / 0 }}"}}`), brief{"expression", at + "/with/n", 5, 40, "a division by zero", "", ""}},
 		"with field":        {steps(`{id: a, uses: linux.disk, for_each: {in: targets}, with: {pat: /, path: /}}`), brief{"unknown_field", at + "/with/pat", 5, 61, `unknown field "pat"`, "limit, path", `did you mean "path"?`}},
 		"with missing":      {steps(`{id: a, uses: linux.disk, for_each: {in: targets}}`), brief{"missing", at + "/with/path", 5, 3, "path is missing", "", "add path"}},
-		"cost":              {steps(`{id: a, uses: core.noop, for_each: {in: "${{ [1] }}"}}`, `{id: b, uses: core.noop, needs: [a], if: "steps.a.items.exists(i, steps.a.items.exists(j, steps.a.items.exists(k, i == j && j == k)))"}`), brief{"limit", "/steps/1/if", 6, 44, "the expression may cost too much", "a cost of 5000000", "loop over fewer elements, and not within another loop"}},
+		"cost":              {steps(`{id: a, uses: core.noop, for_each: {in: "${{ [1] }}"}}`, `{id: b, uses: core.noop, needs: [a], if: "steps.a.items.exists(i, steps.a.items.exists(j, steps.a.items.exists(k, i == j && j == k)))"}`), brief{"limit", "/steps/1/if", 6, 44, "the expression may cost too much", "a cost of 4000000", "loop over fewer elements, and not within another loop"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -114,7 +114,7 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 	if err != nil {
 		return nil, p.fault(step, "for_each", err)
 	}
-	values, ok := v.Elements()
+	n, ok := v.Len()
 	if !ok {
 		return nil, p.fault(step, "for_each", &automation.Error{Code: automation.CodeExpression, Message: "it gives no list", Allowed: "array"})
 	}
@@ -123,18 +123,26 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 	if assets {
 		most = p.plan.Expressions.Targets
 	}
-	if len(values) > most {
-		return nil, p.fault(step, "for_each", limitError(fmt.Sprintf("a list of %d elements", len(values)), most, "split the list"))
+	if n > most {
+		return nil, p.fault(step, "for_each", limitError(fmt.Sprintf("a list of %d elements", n), most, "split the list"))
 	}
+	values, _ := v.Elements()
 	out := make([]Element, len(values))
+	size := 0
 	for i, v := range values {
 		if out[i], err = p.element(v, assets, s); err != nil {
 			return nil, p.fault(step, "for_each", err)
 		}
 		out[i].Index = i
+		if size += len(out[i].Value); size > maxLooped {
+			return nil, p.fault(step, "for_each", limitError("a list of too many bytes", maxLooped, "loop over the fields that are needed"))
+		}
 	}
 	return out, nil
 }
+
+// maxLooped bounds the elements of a fan-out as JSON, in bytes, all together.
+const maxLooped = 32 << 20
 
 // element turns an element of a list into an item's: with assets, its asset is the
 // target.

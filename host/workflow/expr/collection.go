@@ -18,6 +18,7 @@ import (
 type source interface {
 	find(name string) (ref.Val, bool)
 	keys() []string // sorted
+	size() int
 }
 
 type tree struct {
@@ -46,6 +47,8 @@ func (s tree) keys() []string {
 	return out
 }
 
+func (s tree) size() int { return len(s.m) }
+
 type record struct {
 	names []string
 	get   func(string) (Value, bool)
@@ -71,6 +74,8 @@ func (s record) keys() []string {
 	}
 	return out
 }
+
+func (s record) size() int { return len(s.keys()) }
 
 // object is a CEL map over a source. Its keys come sorted, so that an expression
 // over them is the same every time.
@@ -108,7 +113,7 @@ func (o *object) Iterator() traits.Iterator {
 	return &iterator{vals: vals}
 }
 
-func (o *object) Size() ref.Val { return types.Int(len(o.src.keys())) }
+func (o *object) Size() ref.Val { return types.Int(o.src.size()) }
 
 func (o *object) Equal(other ref.Val) ref.Val {
 	m, ok := other.(traits.Mapper)

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -21,10 +20,9 @@ const (
 	MaxLength = 4096
 	maxDepth  = 64
 	maxNodes  = 5_000
-	maxRegexp = 1_000
 	// DefaultCost is the bound of an expression's cost, in CEL's units: about one
 	// for an operation, a tenth for a character compared.
-	DefaultCost = 5_000_000
+	DefaultCost = 4_000_000
 )
 
 // Options are the settings of an Env.
@@ -93,18 +91,18 @@ var baseEnv = sync.OnceValues(func() (*cel.Env, error) {
 	for _, name := range []string{
 		"getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek",
 		"getHours", "getMinutes", "getSeconds", "getMilliseconds",
+		"matches", // with bounds, by matchFunction
 	} {
 		subset.AddExcludedFunctions(env.NewFunction(name))
 	}
-	return cel.NewCustomEnv(
+	return cel.NewCustomEnv(append(textFunctions(), matchFunction(),
 		cel.StdLib(cel.StdLibSubset(subset)),
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ParserErrorRecoveryLimit(4),
 		cel.ParserExpressionSizeLimit(MaxLength),
 		cel.ExpressionNodeLimit(maxNodes),
-		cel.RegexProgramSizeLimit(maxRegexp),
-	)
+	)...)
 })
 
 // provider gives CEL the object types of an Env.
@@ -215,9 +213,12 @@ func (e *Env) plan(p *Program, checked *cel.Ast) automation.Errors {
 	if p.cost > e.options.Cost {
 		return automation.Errors{costError(e.options.Cost)}
 	}
-	opts := []cel.ProgramOption{cel.CustomDecoratorV2(sortLiterals)}
-	if loops(checked.NativeRep().Expr()) {
-		opts = append(opts, cel.CostLimit(e.options.Cost))
+	if errs := checkPatterns(checked.NativeRep()); errs != nil {
+		return errs
+	}
+	opts := []cel.ProgramOption{cel.CustomDecoratorV2(sortLiterals), cel.CustomDecoratorV2(boundComparisons), cel.OptimizeRegex(constantPatterns)}
+	if !harmless(checked.NativeRep().Expr()) {
+		opts = append(opts, cel.CostTracking(actual{}), cel.CostLimit(e.options.Cost))
 	}
 	if p.prg, err = e.env.Program(checked, opts...); err != nil {
 		return automation.Errors{{Code: automation.CodeExpression, Message: "the expression cannot be made ready", Err: err}}
@@ -248,14 +249,4 @@ func (e *Env) typeOf(t *cel.Type) *schema.Type {
 		}
 	}
 	return schema.Any()
-}
-
-// loops reports whether an expression has a comprehension: only then can its cost
-// be more than its length and what it reads.
-func loops(x ast.Expr) bool {
-	found := false
-	ast.PreOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) {
-		found = found || x.Kind() == ast.ComprehensionKind
-	}))
-	return found
 }

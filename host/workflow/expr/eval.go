@@ -93,7 +93,3 @@ func (s estimator) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	}
 	return nil
 }
-
-func (s estimator) EstimateCallCost(string, string, *cost.AstNode, []cost.AstNode) *cost.CallEstimate {
-	return nil
-}

@@ -17,6 +17,9 @@ func FuzzExpression(f *testing.F) {
 		`out.used_pct > n`, `out.disks.map(d, {'z': d.name, 'a': d})`, `{'b': 1, 'a': {1: 2, 'x': 3}}.map(k, k)`,
 		`out.labels.exists(k, out.labels[k] == '2')`, `[1, 2.0, 'x', null, true, b'\x00']`, `timestamp('2026-01-01T00:00:00Z')`,
 		`out.mount.matches('^/v.*')`, `type(out)`, `-9223372036854775808 / -1`, `out.raw.big`, `string(out.used_pct) + '%'`, `dyn(out).x.y`,
+		`out.mount.split('/').map(p, p.upperAscii().replace('', out.mount)).join('é')`, `out.mount.substring(1, n).indexOf(dyn('v'), 0)`,
+		`[out.raw].map(x, [x, x]).map(x, x + x).exists(x, x in [x] || x == out.raw)`, `out.mount.matches(out.mount + '{1000}{0,30}(a|b)*')`,
+		`dyn(out.disks).join(dyn(1)).trim() == bytes(out.mount)`, `timestamp(out.mount) - duration('1s') < timestamp(0)`,
 	} {
 		f.Add(src)
 	}

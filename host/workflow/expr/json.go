@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 
@@ -13,9 +14,16 @@ import (
 	"opsconductor.dev/host/automation"
 )
 
+// MaxJSON bounds a value as JSON, in bytes: a value may hold another one many times.
+const MaxJSON = 1 << 20
+
 // AppendJSON appends v as JSON: keys sorted, numbers as they were read. The error
-// is an *automation.Error with code expression: a value that JSON has no form for.
-func (v Value) AppendJSON(dst []byte) ([]byte, error) { return appendValue(dst, v.ref()) }
+// is an *automation.Error with code expression, a value that JSON has no form for,
+// or limit, one that has more than MaxJSON bytes.
+func (v Value) AppendJSON(dst []byte) ([]byte, error) {
+	w := writer{most: len(dst) + MaxJSON}
+	return w.value(dst, v.ref())
+}
 
 // AppendText appends v as text: a string as it is, anything else as JSON.
 func (v Value) AppendText(dst []byte) ([]byte, error) {
@@ -25,7 +33,20 @@ func (v Value) AppendText(dst []byte) ([]byte, error) {
 	return v.AppendJSON(dst)
 }
 
-func appendValue(dst []byte, v ref.Val) ([]byte, error) {
+// writer writes values until they are too large.
+type writer struct{ most int }
+
+func (w writer) bound(dst []byte, err error) ([]byte, error) {
+	if err == nil && len(dst) > w.most {
+		return nil, &automation.Error{
+			Code: automation.CodeLimit, Message: "a result that is too large", Allowed: fmt.Sprintf("at most %d bytes as JSON", MaxJSON),
+			Suggestion: "take only the fields that are needed",
+		}
+	}
+	return dst, err
+}
+
+func (w writer) value(dst []byte, v ref.Val) ([]byte, error) {
 	switch v := v.(type) {
 	case types.Null:
 		return append(dst, "null"...), nil
@@ -38,21 +59,21 @@ func appendValue(dst []byte, v ref.Val) ([]byte, error) {
 	case types.Double:
 		return appendDouble(dst, float64(v))
 	case types.String:
-		return AppendString(dst, string(v)), nil
+		return w.bound(AppendString(dst, string(v)), nil)
 	case *list:
 		if v.tree != nil {
-			return appendTree(dst, v.tree)
+			return w.bound(appendTree(dst, v.tree))
 		}
-		return appendList(dst, v)
+		return w.list(dst, v)
 	case *object:
 		if t, ok := v.src.(tree); ok {
-			return appendTree(dst, t.m)
+			return w.bound(appendTree(dst, t.m))
 		}
-		return appendMap(dst, v)
+		return w.object(dst, v)
 	case traits.Lister:
-		return appendList(dst, v)
+		return w.list(dst, v)
 	case traits.Mapper:
-		return appendMap(dst, sortedMap{v})
+		return w.object(dst, sortedMap{v})
 	case *types.Err:
 		return nil, runtimeError(v)
 	}
@@ -74,21 +95,21 @@ func appendDouble(dst []byte, f float64) ([]byte, error) {
 	return append(dst, b...), err
 }
 
-func appendList(dst []byte, l traits.Lister) ([]byte, error) {
+func (w writer) list(dst []byte, l traits.Lister) ([]byte, error) {
 	dst = append(dst, '[')
 	var err error
 	for i, it := 0, l.Iterator(); it.HasNext() == types.True; i++ {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if dst, err = appendValue(dst, it.Next()); err != nil {
+		if dst, err = w.bound(w.value(dst, it.Next())); err != nil {
 			return nil, err
 		}
 	}
 	return append(dst, ']'), nil
 }
 
-func appendMap(dst []byte, m traits.Mapper) ([]byte, error) {
+func (w writer) object(dst []byte, m traits.Mapper) ([]byte, error) {
 	dst = append(dst, '{')
 	var err error
 	for i, it := 0, m.Iterator(); it.HasNext() == types.True; i++ {
@@ -101,7 +122,7 @@ func appendMap(dst []byte, m traits.Mapper) ([]byte, error) {
 			return nil, automation.Errorf(automation.CodeExpression, "an object with a key that is not text, which JSON has no form for")
 		}
 		dst = append(AppendString(dst, string(name)), ':')
-		if dst, err = appendValue(dst, m.Get(key)); err != nil {
+		if dst, err = w.bound(w.value(dst, m.Get(key))); err != nil {
 			return nil, err
 		}
 	}

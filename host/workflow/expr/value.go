@@ -57,7 +57,18 @@ func Record(names []string, get func(name string) (Value, bool)) Value {
 	return Value{&object{src: record{names, get}}}
 }
 
-// Elements returns the elements of a list, and whether v is one.
+// Len returns the length of a list, and whether v is one.
+func (v Value) Len() (int, bool) {
+	l, ok := v.v.(traits.Lister)
+	if !ok {
+		return 0, false
+	}
+	n, _ := l.Size().(types.Int)
+	return int(n), true
+}
+
+// Elements returns the elements of a list, and whether v is one. How many there
+// are is bounded by nothing but Len.
 func (v Value) Elements() ([]Value, bool) {
 	l, ok := v.v.(traits.Lister)
 	if !ok {
