@@ -153,5 +153,5 @@ func (s estimator) EstimateCallCost(function, _ string, target *cost.AstNode, ar
 }
 
 func call(units uint64, result *cost.SizeEstimate) *cost.CallEstimate {
-	return cost.NewCallEstimate(cost.CostEstimate{Min: 1, Max: 1 + units}, result)
+	return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: 1 + units}, result)
 }

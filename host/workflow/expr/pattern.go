@@ -117,15 +117,14 @@ func programSize(re *syntax.Regexp) int {
 	for _, sub := range re.Sub {
 		size = min(size+programSize(sub), maxProgram+1)
 	}
-	switch re.Op {
-	case syntax.OpLiteral:
+	switch op := re.Op; {
+	case op == syntax.OpLiteral:
 		return size + len(re.Rune)
-	case syntax.OpRepeat:
-		times := max(re.Max, re.Min, 1)
-		return min((size+1)*times, maxProgram+1)
-	case syntax.OpAlternate:
+	case op == syntax.OpRepeat:
+		return min((size+1)*max(re.Max, re.Min, 1), maxProgram+1)
+	case op == syntax.OpAlternate:
 		return size + len(re.Sub)
-	case syntax.OpConcat:
+	case op == syntax.OpConcat:
 		return size
 	}
 	return size + 2
