@@ -92,8 +92,8 @@ func randomBytes(rnd *rand.Rand, n int) []byte {
 
 // keeper is a module that keeps a canary wherever a module can, under "leave",
 // and looks for it in all these places under "find": the answer has a bit for
-// each place where it was found.
-func keeper() []byte {
+// each place where it was found. far is the farthest place in the arena.
+func keeper(far int64) []byte {
 	var b wasmtest.Builder
 	env := func(name string, s wasmtest.Sig) int { return b.Import(engine.EnvModule, name, s) }
 	alloc, storeU64, loadU64 := env("alloc", "I>I"), env("store_u64", "II>"), env("load_u64", "I>I")
@@ -117,7 +117,7 @@ func keeper() []byte {
 		at(8), wasmtest.Call(alloc), wasmtest.I64(canary), wasmtest.Call(storeU64),
 		at(8), wasmtest.Call(alloc), wasmtest.I64(canary), wasmtest.Call(storeU64),
 		at(30_000), wasmtest.I64(canary), wasmtest.Call(storeU64),
-		at(900_000), wasmtest.I64(canary), wasmtest.Call(storeU64),
+		at(far), wasmtest.I64(canary), wasmtest.Call(storeU64),
 		at(77), at(97), wasmtest.Call(varSet),
 		at(60_000), wasmtest.Call(alloc), []byte{0x1a},
 		at(30_000), at(8), wasmtest.Call(outputSet),
@@ -131,6 +131,7 @@ func keeper() []byte {
 	load := func(addr int64) []byte { return nonzero(concat(wasmtest.I32(addr), []byte{0x29, 3, 0})) }
 	kept := concat(wasmtest.I32(200), []byte{0x29, 3, 0})
 	find := concat(
+		at(far+16), wasmtest.I64(1), wasmtest.Call(storeU64), // all before it is in use from here on
 		bit(0, load(0)), bit(1, load(70_000)), bit(2, load(4<<16-8)),
 		bit(3, nonzero(concat([]byte{0x23}, wasmtest.U(uint64(global))))),
 		bit(4, concat([]byte{0x23}, wasmtest.U(uint64(narrow)))),
@@ -138,7 +139,7 @@ func keeper() []byte {
 		bit(6, nonzero(concat(at(77), wasmtest.Call(loadU64)))),
 		bit(7, nonzero(concat(at(97), wasmtest.Call(loadU64)))),
 		bit(8, nonzero(concat(at(30_000), wasmtest.Call(loadU64)))),
-		bit(9, nonzero(concat(at(900_000), wasmtest.Call(loadU64)))),
+		bit(9, nonzero(concat(at(far), wasmtest.Call(loadU64)))),
 		bit(10, nonzero(concat(at(117), wasmtest.Call(length)))), // the block of 60,000
 		// The variable by its name, the canary, which is written anew for that.
 		wasmtest.I32(200), at(8), wasmtest.Call(alloc), []byte{0x37, 3, 0}, kept, wasmtest.I64(canary), wasmtest.Call(storeU64),
@@ -154,8 +155,19 @@ func keeper() []byte {
 func TestCanary(t *testing.T) { onBoth(t, testCanary) }
 
 func testCanary(t *testing.T, kind string) {
+	// A small arena's buffer is kept, a large one is not.
+	for _, far := range []int64{40_000, 900_000} {
+		t.Run(strconv.FormatInt(far, 10), func(t *testing.T) {
+			t.Parallel()
+			findNoCanary(t, kind, far)
+		})
+	}
+}
+
+func findNoCanary(t *testing.T, kind string, far int64) {
+	t.Helper()
 	e := newEngine(t, kind, nil)
-	m := load(t, e, "keeper", keeper())
+	m := load(t, e, "keeper", keeper(far))
 	run := func(export string) engine.Result {
 		t.Helper()
 		r, err := call(t.Context(), m, config(), export, nil)
