@@ -14,7 +14,7 @@ const maxSecret = 64 << 10
 
 func (c *cli) credentialCommand() *cobra.Command {
 	return group("credential", "Seal credentials; no command shows a secret",
-		c.credentialCreateCommand(), c.credentialListCommand(), c.credentialDeleteCommand())
+		c.credentialCreateCommand(), c.credentialListCommand(), c.credentialUpdateCommand(), c.credentialDeleteCommand())
 }
 
 func (c *cli) credentialCreateCommand() *cobra.Command {

@@ -172,6 +172,16 @@ func (s *server) must(t *testing.T, args ...string) string {
 	return a.out
 }
 
+// mustWith is must with something on standard input.
+func (s *server) mustWith(t *testing.T, stdin string, args ...string) string {
+	t.Helper()
+	a := s.callWith(t, stdin, args...)
+	if a.code != exitOK {
+		t.Fatalf("%s: exit code %d\n%s", strings.Join(args, " "), a.code, a.err)
+	}
+	return a.out
+}
+
 // target is an SSH server that is an asset.
 type target struct {
 	name, host string

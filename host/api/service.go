@@ -148,4 +148,5 @@ type Tokens interface {
 	RevokeToken(ctx context.Context, p automation.Principal, id automation.TokenID) error
 	Tokens(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Token, error)
 	Audit(ctx context.Context, p automation.Principal, after int64, limit int) ([]automation.AuditEntry, error)
+	VerifyAudit(ctx context.Context, p automation.Principal) (service.AuditVerdict, error)
 }

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -85,25 +84,4 @@ func (a *API) revokeToken(ctx context.Context, in *struct {
 		return nil, &automation.Error{Code: automation.CodeNotFound, Message: "there is no such token", Suggestion: "list the tokens to see their identifiers"}
 	}
 	return nil, a.config.Service.RevokeToken(ctx, Principal(ctx), id)
-}
-
-func addAudit(a *API) {
-	register(a, operation{
-		id: "list-audit", method: http.MethodGet, path: "/v1/audit", tag: "audit", access: adminToken, summary: "Read the audit log, the oldest entry first",
-	}, a.listAudit)
-}
-
-func (a *API) listAudit(ctx context.Context, in *Paging) (*listOut[automation.AuditEntry], error) {
-	page, err := in.page("audit")
-	if err != nil {
-		return nil, err
-	}
-	after := int64(0)
-	if page.After != "" {
-		if after, err = strconv.ParseInt(page.After, 10, 64); err != nil {
-			return nil, refuse(http.StatusBadRequest, &automation.Error{Code: automation.CodeBadRequest, Message: "the cursor is not one of this list"})
-		}
-	}
-	entries, err := a.config.Service.Audit(ctx, Principal(ctx), after, in.Limit)
-	return listed("audit", in.Limit, entries, func(e automation.AuditEntry) string { return strconv.FormatInt(e.Seq, 10) }), err
 }

@@ -58,6 +58,21 @@ func (c *Client) Audit(ctx context.Context, page Page) (List[AuditEntry], error)
 	return out, err
 }
 
+// AuditVerdict is what a reading of the whole audit log found.
+type AuditVerdict struct {
+	Intact  bool   `json:"intact"`
+	Entries int64  `json:"entries"` // in order, from the first on
+	Problem string `json:"problem,omitempty"`
+	Head    string `json:"head,omitempty"` // hexadecimal hash of the last entry that is in order
+}
+
+// VerifyAudit has the server read the whole audit log.
+func (c *Client) VerifyAudit(ctx context.Context) (AuditVerdict, error) {
+	var out AuditVerdict
+	err := c.send(ctx, get("v1", "audit", "verify"), &out)
+	return out, err
+}
+
 // Version is what answers.
 type Version struct {
 	Version string `json:"version"` // of the host

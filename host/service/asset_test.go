@@ -65,8 +65,8 @@ func TestAssetLife(t *testing.T) {
 	_, err = f.Asset(ctx, p, "web-1")
 	wantCode(t, err, automation.CodeNotFound)
 	wantCode(t, f.DeleteAsset(ctx, p, "web-1", 0), automation.CodeNotFound)
-	if n, err := f.VerifyAudit(ctx, p); n != 4 || err != nil {
-		t.Errorf("got %d audit entries, %v; want 4: refused changes leave none", n, err)
+	if v, err := f.VerifyAudit(ctx, p); v.Entries != 4 || !v.Intact || len(v.Head) != 32 || err != nil {
+		t.Errorf("got %+v, %v; want 4 audit entries: refused changes leave none", v, err)
 	}
 }
 

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"opsconductor.dev/host/client"
+)
+
+// credentialChange is the flags of an update: what is not given stays.
+type credentialChange struct {
+	username, keyFile, passphraseFile string
+	passwordStdin                     bool
+	protocols, assets, tags           []string
+	version                           int64
+}
+
+func (c *cli) credentialUpdateCommand() *cobra.Command {
+	var u credentialChange
+	cmd := &cobra.Command{
+		Use: "update NAME", Short: "Change a credential's secret, user name or scope; what no flag names stays as it is", Args: takes("NAME"),
+		Long: `Change a credential's secret, user name or scope; what no flag names stays as it is.
+A secret comes from a file or standard input, never from an argument. Names of
+assets, tags and protocols that are given replace those that the scope has. The
+change is refused when somebody else changes the credential at the same time, or
+when it has another version than --if-match says.`,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&u.username, "username", "", "new user name")
+	flags.BoolVar(&u.passwordStdin, "password-stdin", false, "read the new password from standard input")
+	flags.StringVar(&u.keyFile, "key-file", "", "file with the new private key (PEM), - for standard input")
+	flags.StringVar(&u.passphraseFile, "passphrase-file", "", "file with the new private key's passphrase")
+	flags.StringArrayVar(&u.protocols, "protocol", nil, "a protocol that may use it")
+	flags.StringArrayVar(&u.assets, "asset", nil, `name of an asset that it may be used on; "*" is all`)
+	flags.StringArrayVar(&u.tags, "tag", nil, "a tag of assets that it may be used on")
+	flags.Int64Var(&u.version, "if-match", 0, "change the credential only if it has this version (as create and update tell it)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if u.passphraseFile != "" && u.keyFile == "" {
+			return usage("--passphrase-file goes with --key-file")
+		}
+		host, err := c.remote()
+		if err != nil {
+			return err
+		}
+		old, err := host.Credential(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		r := client.CredentialRequest{Username: u.username, Scope: u.scope(old.Scope)}
+		if u.passwordStdin || u.keyFile != "" {
+			if err := c.readSecrets(&r, "", u.passwordStdin, u.keyFile, u.passphraseFile); err != nil {
+				return err
+			}
+		}
+		if u.version == 0 {
+			u.version = old.Version
+		}
+		out, err := host.UpdateCredential(cmd.Context(), args[0], r, u.version)
+		if err != nil {
+			return err
+		}
+		return c.showCredential(out)
+	}
+	return cmd
+}
+
+// scope is the old scope with the lists that the flags replace.
+func (u *credentialChange) scope(old client.CredentialScope) client.CredentialScope {
+	if u.protocols != nil {
+		old.Protocols = nil
+		for _, p := range u.protocols {
+			old.Protocols = append(old.Protocols, client.Protocol(p))
+		}
+	}
+	if u.assets != nil {
+		old.Assets = u.assets
+	}
+	if u.tags != nil {
+		old.Tags = u.tags
+	}
+	return old
+}
