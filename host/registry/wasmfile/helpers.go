@@ -68,7 +68,7 @@ func (in *instrumenter) helperBodies() (out [][]byte) {
 		var b []byte
 		switch h {
 		case helperPoll:
-			b = in.poll()
+			b = in.pollBody()
 		case helperCopy:
 			b = in.bulk([]byte{0xfc, 10, 0, 0}, true)
 		case helperFill:
@@ -86,8 +86,8 @@ func (in *instrumenter) helperBodies() (out [][]byte) {
 	return out
 }
 
-// poll: tick(); fuel += refill; if depth > stack bytes { deep() }.
-func (in *instrumenter) poll() []byte {
+// pollBody: tick(); fuel += refill; if depth > stack bytes { deep() }.
+func (in *instrumenter) pollBody() []byte {
 	out := appendULEB([]byte{0, opCall}, uint64(in.tick()))
 	if in.o.Refill > 0 {
 		out = in.charge(out, -int(in.o.Refill))

@@ -47,7 +47,7 @@ type Options struct {
 // 50 MB of host memory used.
 func DefaultOptions() Options {
 	l := DefaultLimits()
-	return Options{Limits: l, TableElements: uint32(l.TableElements), MemoryPages: 4096, StackBytes: 8 << 20}
+	return Options{Limits: l, TableElements: uint32(l.TableElements), MemoryPages: 4096, StackBytes: 16 << 20}
 }
 
 // Info is what Instrument found and did.
@@ -85,7 +85,8 @@ func (i Info) Resettable() bool { return i.Keeps == "" }
 //   - Mutable globals are exported; tables and memory get a maximum.
 //
 // Whatever runs without a look at the fuel takes well under a millisecond, but for
-// a call of an import. The work and the result are linear in the input, and the
+// a call of an import. The engine's own looks at the context (wazero's
+// WithCloseOnContextDone) are not needed then, and cost much more. The work and the result are linear in the input, and the
 // result is at most three times as large, and 64 KiB.
 //
 // Errors are *automation.Error with code bad_plugin. Types are not checked: a

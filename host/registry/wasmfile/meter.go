@@ -32,10 +32,12 @@ type stretch struct {
 
 // control is an open block, loop or if, or (the first) the function.
 type control struct {
-	dominator int // the stretch that was left for it
-	loop      int // the stretch of its body, for a loop; unreached for others
-	inside    int // the stretch of the innermost loop around what is in it
-	lowest    int // the outermost label that is branched to from inside
+	dominator int  // the stretch that was left for it
+	loop      int  // the stretch of its body, for a loop; unreached for others
+	inside    int  // the stretch of the innermost loop around what is in it
+	lowest    int  // the outermost label that is branched to from inside
+	joins     bool // its label is branched to, or it is an if
+	sets      int  // of locals, before it was opened
 }
 
 type editKind byte
@@ -75,7 +77,7 @@ type meter struct {
 	indirect, bulk bool
 	local          bool // some loop keeps the fuel in a local
 	loops, slots   int
-	spare          int // the index of the local that the function does not have yet
+	sets, locals   int // of locals; parameters and locals
 }
 
 func (m *meter) reset(at, frame int) {
@@ -136,7 +138,7 @@ func (m *meter) open(c *code) {
 	if c.now.block >= 0 && c.now.block >= int64(m.in.types) {
 		c.fail("type %d does not exist", c.now.block)
 	}
-	top := control{dominator: m.current, loop: unreached, inside: m.inside(), lowest: len(m.controls)}
+	top := control{dominator: m.current, loop: unreached, inside: m.inside(), lowest: len(m.controls), joins: c.now.op == 0x04, sets: m.sets}
 	switch c.now.op {
 	case 0x03:
 		top.loop = m.begin(c.pos, m.current)
@@ -161,6 +163,9 @@ func (m *meter) close(c *code) {
 	m.controls = m.controls[:last]
 	if last == 0 {
 		return
+	}
+	if top.joins { // each local that is set inside may be another value from here on
+		m.slots += min(m.sets-top.sets, m.locals)
 	}
 	m.controls[last-1].lowest = min(m.controls[last-1].lowest, top.lowest)
 	if top.loop != unreached {
@@ -208,6 +213,7 @@ func (m *meter) branch(c *code, label uint32) int {
 	}
 	top := &m.controls[len(m.controls)-1]
 	top.lowest = min(top.lowest, to)
+	m.controls[to].joins = true
 	if l := m.controls[to].loop; l != unreached && !m.stretches[l].target {
 		m.stretches[l].target = true
 		m.loops++
@@ -220,6 +226,9 @@ func (m *meter) plain(c *code) {
 	m.slots += slots(c.now)
 	switch op := c.now.op; op {
 	case 0x01: // nop
+	case 0x21, 0x22: // local.set, local.tee
+		m.sets++
+		m.charge(1)
 	case 0x10:
 		m.call(c)
 	case 0x11:

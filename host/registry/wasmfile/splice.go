@@ -28,14 +28,15 @@ func (in *instrumenter) walk(r *reader, m *meter, i, frame int) bool {
 	size.u32()
 	c := &code{reader: &reader{b: in.b[size.pos:b.end], base: size.pos}, limits: in.f.limits}
 	c.declarations()
+	params := in.f.types[in.f.funcs[in.imported()+i]].Params
 	m.reset(c.pos, frame)
+	m.locals = len(params) + c.locals
 	for c.depth = 1; c.depth > 0 && c.err == nil; {
 		c.next()
 		m.step(c)
 	}
 	m.slots += c.slots
-	m.spare = len(in.f.types[in.f.funcs[in.imported()+i]].Params) + c.locals
-	for _, p := range in.f.types[in.f.funcs[in.imported()+i]].Params {
+	for _, p := range params {
 		m.slots += p.slots()
 	}
 	if c.err != nil && r.err == nil {
@@ -157,11 +158,11 @@ func (in *instrumenter) deepen(out []byte, frame int, op byte) []byte {
 
 func (in *instrumenter) toLocal(out []byte, m *meter) []byte {
 	out = appendULEB(append(out, opGlobalGet), uint64(in.fuel()))
-	return appendULEB(append(out, opLocalSet), uint64(m.spare))
+	return appendULEB(append(out, opLocalSet), uint64(m.locals))
 }
 
 func (in *instrumenter) toGlobal(out []byte, m *meter) []byte {
-	out = appendULEB(append(out, opLocalGet), uint64(m.spare))
+	out = appendULEB(append(out, opLocalGet), uint64(m.locals))
 	return appendULEB(append(out, opGlobalSet), uint64(in.fuel()))
 }
 
@@ -178,15 +179,13 @@ func (in *instrumenter) site(out []byte, m *meter, s *stretch) []byte {
 		}
 		return out
 	}
-	out = appendULEB(append(out, opLocalGet), uint64(m.spare))
+	out = appendULEB(append(out, opLocalGet), uint64(m.locals))
 	out = append(appendSLEB(append(out, opI64Const), int64(s.total())), opI64Sub)
+	out = appendULEB(append(out, opLocalSet), uint64(m.locals))
 	if !s.checks {
-		return appendULEB(append(out, opLocalSet), uint64(m.spare))
+		return out
 	}
-	out = appendULEB(append(out, opLocalTee), uint64(m.spare))
-	out = in.toGlobal(append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty), m)
-	out = appendULEB(append(out, opCall), uint64(in.helper(helperPoll)))
-	return append(in.toLocal(out, m), opEnd)
+	return in.poll(out, m, true)
 }
 
 // charge takes units of the fuel.
@@ -196,11 +195,30 @@ func (in *instrumenter) charge(out []byte, units int) []byte {
 	return appendULEB(append(out, opGlobalSet), uint64(in.fuel()))
 }
 
-// check calls the poll helper when the fuel is used up.
-func (in *instrumenter) check(out []byte) []byte {
-	out = appendULEB(append(out, opGlobalGet), uint64(in.fuel()))
-	out = append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
-	return append(appendULEB(out, uint64(in.helper(helperPoll))), opEnd)
+// check calls the poll helper while the fuel is used up.
+func (in *instrumenter) check(out []byte) []byte { return in.poll(out, nil, false) }
+
+// poll is check for fuel in the local or the global. It is a loop, and not an if,
+// for the sake of wazero's compiler: where the two ways of an if come together
+// again it takes values from the stack, because one of them has called, and so
+// the way that nearly always is taken would read and write memory too. Here all
+// that is done on the way back to the loop's head.
+func (in *instrumenter) poll(out []byte, m *meter, local bool) []byte {
+	out = append(out, opLoop, blockEmpty)
+	if local {
+		out = appendULEB(append(out, opLocalGet), uint64(m.locals))
+	} else {
+		out = appendULEB(append(out, opGlobalGet), uint64(in.fuel()))
+	}
+	out = append(out, opI64Const, 0, opI64LtS, opIf, blockEmpty)
+	if local {
+		out = in.toGlobal(out, m)
+	}
+	out = appendULEB(append(out, opCall), uint64(in.helper(helperPoll)))
+	if local {
+		out = in.toLocal(out, m)
+	}
+	return append(out, opBr, 1, opEnd, opEnd)
 }
 
 // Opcodes that the instrumentation writes.
@@ -209,6 +227,7 @@ const (
 	opIf         byte = 0x04
 	opElse       byte = 0x05
 	opEnd        byte = 0x0b
+	opBr         byte = 0x0c
 	opBrIf       byte = 0x0d
 	opCall       byte = 0x10
 	opLocalGet   byte = 0x20

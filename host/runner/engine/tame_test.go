@@ -13,8 +13,8 @@ import (
 )
 
 // TestReaderAgreesWithTheCompiler mutates modules: our reader must take every
-// module that the compiler takes (but for our limits), and taming must neither
-// spoil a good module nor mend a bad one.
+// module that the compiler takes (but for our limits), and taming and instrumenting
+// must neither spoil a good module nor mend a bad one.
 func TestReaderAgreesWithTheCompiler(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -56,6 +56,13 @@ func TestReaderAgreesWithTheCompiler(t *testing.T) {
 			t.Fatalf("compiles: %t, and %t when tamed\n%x", ok, !ok, m)
 		case err == nil && ok:
 			good++
+		}
+		metered, _, err := wasmfile.Instrument(m, wasmfile.DefaultOptions())
+		switch {
+		case err == nil && compiles(metered) != ok:
+			t.Fatalf("compiles: %t, and %t when instrumented\n%x", ok, !ok, m)
+		case err != nil && ok && !strings.Contains(err.Error(), "more than the limit"):
+			t.Fatalf("the compiler takes a module that is not instrumented: %v\n%x", err, m)
 		}
 	}
 	t.Logf("%d of 50000 mutants are modules", good)
