@@ -47,6 +47,7 @@ func TestSandboxFigures(t *testing.T) {
 	for name, v := range map[string]float64{
 		"isolated_go": r.IsolatedGoUS, "isolated_small": r.IsolatedSmallUS, "fresh_extism_go": r.FreshExtismGoUS,
 		"fresh_extism_small": r.FreshExtismSmallUS, "bare_go": r.BareGoUS, "bare_small": r.BareSmallUS, "compile_cached_go": r.CompileCachedGoMS,
+		"fuel_loop_overhead": r.FuelLoopOverhead, "fuel_call_overhead": r.FuelCallOverhead,
 	} {
 		if v <= 0 {
 			t.Errorf("%s: got %v", name, v)

@@ -45,6 +45,10 @@ type SandboxReport struct {
 	// What 1,000 idle sandboxes of the Go plugin add to the memory of the process
 	// (proportional set size); 0 where it can't be read.
 	IdleGo1000MiB float64 `json:"idle_go_1000_mib"`
+	// How much longer code takes because it is metered: 1.1 is a tenth. A loop, and
+	// functions that do little but call.
+	FuelLoopOverhead float64 `json:"fuel_loop_overhead"`
+	FuelCallOverhead float64 `json:"fuel_call_overhead"`
 }
 
 // Rows returns the results for a table.
@@ -57,6 +61,7 @@ func (r SandboxReport) Rows() [][]string {
 		row("fresh on extism, Go", r.FreshExtismGoUS, "µs"), row("fresh on extism, small", r.FreshExtismSmallUS, "µs"),
 		row("bare, Go", r.BareGoUS, "µs"), row("bare, small", r.BareSmallUS, "µs"), row("host call", r.HostCallUS, "µs"),
 		row("compiled from cache, Go", r.CompileCachedGoMS, "ms"), row("1,000 idle, Go", r.IdleGo1000MiB, "MiB"),
+		row("metered, loop", 100*(r.FuelLoopOverhead-1), "%"), row("metered, calls", 100*(r.FuelCallOverhead-1), "%"),
 	}
 }
 
@@ -116,6 +121,12 @@ func Sandbox(ctx context.Context, o Options) (r SandboxReport, err error) {
 	if err != nil {
 		return r, err
 	}
+	o.note("what metering costs")
+	cost, err := engine.MeasureFuel(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.FuelLoopOverhead, r.FuelCallOverhead = cost.Loop, cost.Call
 	o.note("the cache on disk, and memory")
 	r.CompileCachedGoMS = b.cached(ctx, goGuest)
 	r.IdleGo1000MiB = b.idle(ctx, goGuest, 1000)
