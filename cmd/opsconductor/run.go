@@ -15,7 +15,7 @@ import (
 func (c *cli) runCommand() *cobra.Command {
 	commands := []*cobra.Command{
 		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
-		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.eventCommand(), c.resolveCommand(), c.rerunCommand(),
+		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.eventCommand(), c.resolveCommand(), c.rerunCommand(), c.whyCommand(),
 	}
 	return group("run", "Submit runs, follow them, read what they left", append(commands, c.askCommands()...)...)
 }

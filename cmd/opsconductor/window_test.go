@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"opsconductor.dev/host/client"
 )
 
 // TestMaintenanceWindows: a change waits while a freeze is on, what only reads goes
@@ -34,9 +36,16 @@ steps:
 		if i := host.items(t, run)["change/one"]; i.State != "ready" && i.State != "parked" {
 			t.Errorf("the change is %s while its target is frozen, want it to wait", i.State)
 		}
+		why := decode[[]client.Reason](t, host.must(t, "run", "why", run, "--output", "json"))
+		if len(why) != 1 || why[0].Kind != "window" || why[0].Window != "holidays" || why[0].Step != "change" || !why[0].Until.Equal(until.Truncate(time.Second)) {
+			t.Errorf("run why: got %+v, want step change to wait for window holidays until %s", why, until)
+		}
 		host.must(t, "window", "update", "holidays", "--kind", "freeze", "--asset", "*", "--from", from.Format(time.RFC3339), "--until", time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
 		if a := host.call(t, "run", "wait", run, "--timeout", "60s"); a.code != exitOK {
 			t.Errorf("exit code %d, want %d\n%s", a.code, exitOK, a.err)
+		}
+		if why := decode[[]client.Reason](t, host.must(t, "run", "why", run, "--output", "json")); len(why) != 0 {
+			t.Errorf("run why of a run that has ended: got %+v, want nothing", why)
 		}
 		host.must(t, "window", "delete", "holidays")
 		if a := host.call(t, "window", "create", "bad", "--asset", "*", "--cron", "0 0 30 2 *", "--duration", "1h"); a.code != exitError || !strings.Contains(a.err, "/cron") {

@@ -99,8 +99,8 @@ func New(c Config) *API {
 	a.router.Use(withRequestID, a.withBodyDeadline, a.withAccessLog, a.withRecovery, withHeaders, withSameOrigin)
 	a.huma = humachi.New(a.router, a.humaConfig())
 	for _, add := range []func(*API){
-		addPlans, addWorkflows, addRuns, addReruns, addTelling, addResults, addEvents, addPlugins, addAssets, addCredentials, addSchedules, addWindows, addTokens, addAudit, addHosts,
-		addSystem,
+		addPlans, addWorkflows, addRuns, addReruns, addTelling, addWhy, addResults, addEvents, addPlugins, addAssets, addCredentials,
+		addSchedules, addWindows, addTokens, addAudit, addHosts, addSystem,
 	} {
 		add(a)
 	}

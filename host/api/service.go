@@ -60,6 +60,7 @@ type Results interface {
 	Steps(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Step, int64, error)
 	Items(ctx context.Context, p automation.Principal, id automation.RunID, q service.ItemQuery) (service.ItemPage, error)
 	Logs(ctx context.Context, p automation.Principal, id automation.RunID, q service.LogQuery) (service.LogPage, error)
+	Why(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Reason, error)
 	Events(ctx context.Context, p automation.Principal, id automation.RunID, after service.Cursor, yield func(service.Event) error) error
 }
 

@@ -23,6 +23,8 @@ type (
 	TokenID string
 	// HostID names a host process's row; it survives restarts of that host.
 	HostID string
+	// QuestionID names a question to the leader.
+	QuestionID string
 	// CommandID names a control request (a cancel, say) that waits for the leader.
 	CommandID string
 	// PluginID names one uploaded version of a plugin's record; its artifact is named by Digest.

@@ -21,6 +21,7 @@ type Store interface {
 	store.Runs
 	store.Leases
 	Settings
+	store.Questions
 	store.Deliveries
 	store.Queues
 }

@@ -32,6 +32,7 @@ type turn struct {
 	look     bool // the store may have accepted runs or commands
 	fresh    bool // the machine was just made anew
 	settings settings
+	asked    bool // there may be questions
 	// doubt: whether the last commit was made is not known.
 	doubt bool
 }
@@ -47,6 +48,8 @@ func (t *turn) turns(ctx context.Context) error {
 	defer stopHosts()
 	settings, stopSettings := l.cfg.Store.Wake(store.TopicSettings)
 	defer stopSettings()
+	questions, stopQuestions := l.cfg.Store.Wake(store.TopicQuestions)
+	defer stopQuestions()
 	net := time.NewTicker(min(poll, l.cfg.TTL/4))
 	defer net.Stop()
 	timer := time.NewTimer(0)
@@ -55,6 +58,9 @@ func (t *turn) turns(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := t.once(ctx); err != nil {
 			return err
+		}
+		if err := t.answer(ctx); err != nil && ctx.Err() == nil {
+			l.cfg.Log.Warn("questions stay open", slog.Any("error", err))
 		}
 		if t.look || t.peers.reports { // a full read: there may be more
 			continue
@@ -72,8 +78,10 @@ func (t *turn) turns(ctx context.Context) error {
 			t.peers.look = true
 		case <-settings:
 			t.settings.look = true
+		case <-questions:
+			t.asked = true
 		case <-net.C:
-			t.look, t.peers.reports, t.settings.look = true, true, true
+			t.look, t.peers.reports, t.settings.look, t.asked = true, true, true, true
 		}
 		t.look = heardOf(wake) || t.look
 		t.peers.reports = heardOf(reports) || t.peers.reports

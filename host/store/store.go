@@ -96,6 +96,8 @@ const (
 	TopicHosts   Topic = "hosts"   // a host has come, drains or has left, or a leadership is free
 	// TopicSettings: what the scheduler goes by has changed: limits, windows.
 	TopicSettings Topic = "settings"
+	// TopicQuestions: somebody has asked the leader something.
+	TopicQuestions Topic = "questions"
 )
 
 // HostTopic is the topic of what is delivered to a host.
@@ -280,6 +282,7 @@ type Store interface {
 	Triggers
 	Webhooks
 	Approvals
+	Questions
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

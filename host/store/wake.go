@@ -53,7 +53,7 @@ func (h *Hub) Signal(topics Topics) {
 
 // Topics says which topics a commit has news for.
 type Topics struct {
-	Inbox, Entries, Reports, Hosts, Settings bool
+	Inbox, Entries, Reports, Hosts, Settings, Questions bool
 	// To are the hosts that something was delivered to.
 	To []automation.HostID
 	// All: there may be news for everyone.
@@ -64,7 +64,7 @@ type Topics struct {
 func (t Topics) And(o Topics) Topics {
 	sum := Topics{
 		Inbox: t.Inbox || o.Inbox, Entries: t.Entries || o.Entries, Reports: t.Reports || o.Reports,
-		Hosts: t.Hosts || o.Hosts, Settings: t.Settings || o.Settings, All: t.All || o.All, To: t.To,
+		Hosts: t.Hosts || o.Hosts, Settings: t.Settings || o.Settings, Questions: t.Questions || o.Questions, All: t.All || o.All, To: t.To,
 	}
 	for _, id := range o.To {
 		if !slices.Contains(sum.To, id) {
@@ -76,7 +76,7 @@ func (t Topics) And(o Topics) Topics {
 
 // None reports whether there is no news.
 func (t Topics) None() bool {
-	return !t.Inbox && !t.Entries && !t.Reports && !t.Hosts && !t.Settings && !t.All && len(t.To) == 0
+	return !t.Inbox && !t.Entries && !t.Reports && !t.Hosts && !t.Settings && !t.Questions && !t.All && len(t.To) == 0
 }
 
 func (t Topics) has(topic Topic) bool {
@@ -91,6 +91,8 @@ func (t Topics) has(topic Topic) bool {
 		return t.All || t.Hosts
 	case TopicSettings:
 		return t.All || t.Settings
+	case TopicQuestions:
+		return t.All || t.Questions
 	}
 	return t.All || slices.ContainsFunc(t.To, func(id automation.HostID) bool { return topic == HostTopic(id) })
 }

@@ -257,6 +257,10 @@ func remove(ids []automation.RunID, id automation.RunID) []automation.RunID {
 // replay makes the machine anew from the log.
 func (w *world) replay() *machine.Machine {
 	m := machine.New(w.limits)
+	if w.calendar != nil {
+		windows := w.calendar.Windows()
+		m.SetCalendar(mustCalendar(windows), w.now)
+	}
 	m.SetBuckets(w.bucketList())
 	for _, e := range w.log {
 		if _, over := w.ended[e.Run]; over {
@@ -276,10 +280,6 @@ func (w *world) replay() *machine.Machine {
 		w.t.Fatalf("a replay decides %v (the machine's fault: %v)", d.Entries, err)
 	}
 	m.Advance(w.now)
-	if w.calendar != nil {
-		windows := w.calendar.Windows()
-		m.SetCalendar(mustCalendar(windows), w.now)
-	}
 	return m
 }
 

@@ -17,7 +17,7 @@ const (
 	WhyBatch    WhyKind = "batch"    // the wave before its own has not ended
 	WhyLimit    WhyKind = "limit"    // as many run as a limit allows
 	WhyRate     WhyKind = "rate"     // as many have started as a rate allows
-	WhyWindow   WhyKind = "window"   // a maintenance window keeps its asset closed
+	WhyWindow   WhyKind = "window"   // a maintenance window keeps its target closed
 	WhySlots    WhyKind = "slots"    // no host that serves its queue has a free slot
 	WhyPaused   WhyKind = "paused"   // its run is paused
 	WhyRetry    WhyKind = "retry"    // its attempt failed; the next one waits for its backoff
@@ -37,8 +37,9 @@ type Reason struct {
 	Step int
 	// StepID is the step's name in the workflow.
 	StepID string
-	// Key and Value name the limit (kinds limit, rate and window; Key max_parallel is the
-	// step's own), Used is how many run and Max how many may.
+	// Key and Value name the limit (kinds limit and rate; Key max_parallel is the
+	// step's own), Used is how many run and Max how many may. Value names the window
+	// (kind window).
 	Key       automation.LimitKind
 	Value     string
 	Used, Max int
@@ -46,7 +47,7 @@ type Reason struct {
 	Queue string
 	// Needs are the steps that have not ended (kind needs).
 	Needs []string
-	// Until is when the first of the items goes on (rate, retry, wait); zero: not known.
+	// Until is when the first of the items goes on (rate, window, retry, wait); zero: not known.
 	Until time.Time
 	// Count is the number of items, Items the indexes of the first of them. A step
 	// that has not fanned out counts as one, without an index.
@@ -91,6 +92,8 @@ type reasonKey struct {
 	kind  WhyKind
 	limit *limit
 	queue string
+	// window is the name of the window (kind window).
+	window string
 }
 
 // needs adds the reason of a step that has not opened.
@@ -131,7 +134,7 @@ func (w *whys) step(s *step, now time.Time) {
 }
 
 func newReason(s *step, key reasonKey) Reason {
-	reason := Reason{Kind: key.kind, Step: s.index, StepID: s.plan.ID, Queue: key.queue}
+	reason := Reason{Kind: key.kind, Step: s.index, StepID: s.plan.ID, Queue: key.queue, Value: key.window}
 	if l := key.limit; l != nil {
 		reason.Key, reason.Value, reason.Used, reason.Max = l.kind, l.match, l.used, l.max
 		if l.kind == limitParallel {
@@ -175,7 +178,7 @@ func (it *item) why(now time.Time) (reasonKey, time.Time) {
 		case l == nil:
 		case l.gate != nil:
 			c, _ := l.gate.closed(now)
-			return reasonKey{kind: WhyWindow, limit: l}, c.Until
+			return reasonKey{kind: WhyWindow, window: c.Window}, c.Until
 		case l.crowded():
 			return reasonKey{kind: WhyLimit, limit: l}, time.Time{}
 		default:
@@ -206,7 +209,7 @@ func (r *Reason) text() string {
 	case WhyRate:
 		return fmt.Sprintf("%s %s for the rate of %s%s", items, wait, r.limit(), until)
 	case WhyWindow:
-		return fmt.Sprintf("%s %s for a maintenance window of asset %s%s", items, wait, r.Value, until)
+		return fmt.Sprintf("%s %s for the window %s%s", items, wait, r.Value, until)
 	case WhySlots:
 		if r.Queue == "" {
 			return fmt.Sprintf("%s %s for the scheduler's next turn", items, wait)

@@ -74,7 +74,7 @@ func written(t store.Topics) string {
 	for _, f := range []struct {
 		set    bool
 		letter byte
-	}{{t.Inbox, 'i'}, {t.Entries, 'e'}, {t.Reports, 'r'}, {t.Hosts, 'h'}, {t.Settings, 's'}} {
+	}{{t.Inbox, 'i'}, {t.Entries, 'e'}, {t.Reports, 'r'}, {t.Hosts, 'h'}, {t.Settings, 's'}, {t.Questions, 'q'}} {
 		if f.set {
 			b.WriteByte(f.letter)
 		}
@@ -94,7 +94,8 @@ func (n *news) heard(payload string) store.Topics {
 	letters, hosts, _ := strings.Cut(text, " ")
 	t := store.Topics{
 		Inbox: strings.Contains(letters, "i"), Entries: strings.Contains(letters, "e"), Reports: strings.Contains(letters, "r"),
-		Hosts: strings.Contains(letters, "h"), Settings: strings.Contains(letters, "s"), All: strings.Contains(letters, "a"),
+		Hosts: strings.Contains(letters, "h"), Settings: strings.Contains(letters, "s"),
+		Questions: strings.Contains(letters, "q"), All: strings.Contains(letters, "a"),
 	}
 	for id := range strings.FieldsSeq(hosts) {
 		t.To = append(t.To, automation.HostID(id))

@@ -62,6 +62,7 @@ func Run(t *testing.T, b Backend) {
 		{"tokens", tokens},
 		{"schedules", schedules},
 		{"windows", windows},
+		{"questions", questions},
 		{"fires", fires},
 		{"times of schedules", timesOf},
 		{"one of many claims wins", oneClaimWins},
