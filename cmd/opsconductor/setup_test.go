@@ -68,18 +68,26 @@ func program(ctx context.Context, args ...string) *exec.Cmd {
 
 // server is a host that runs in a process of its own.
 type server struct {
-	dir  string
-	url  string
-	cmd  *exec.Cmd
-	log  *bytes.Buffer
-	done chan error
+	dir string
+	url string
+	// token is the file with an admin token; "": the one in dir.
+	token string
+	cmd   *exec.Cmd
+	log   *bytes.Buffer
+	done  chan error
 }
 
 // startDev starts `dev` in a folder and waits until it says where it is.
 func startDev(t *testing.T, dir string, args ...string) *server {
 	t.Helper()
+	return startHost(t, "dev", dir, args...)
+}
+
+// startHost starts `dev` or `serve` in a folder and waits until it says where it is.
+func startHost(t *testing.T, mode, dir string, args ...string) *server {
+	t.Helper()
 	s := &server{dir: dir, log: &bytes.Buffer{}, done: make(chan error, 1)}
-	s.cmd = program(context.WithoutCancel(t.Context()), append([]string{"dev", "--dir", dir, "--listen", "127.0.0.1:0", "--output", "jsonl"}, args...)...)
+	s.cmd = program(context.WithoutCancel(t.Context()), append([]string{mode, "--dir", dir, "--listen", "127.0.0.1:0", "--output", "jsonl"}, args...)...)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -145,6 +153,9 @@ func (s *server) call(t *testing.T, args ...string) answer {
 
 func (s *server) callWith(t *testing.T, stdin string, args ...string) answer {
 	t.Helper()
+	if s.token != "" {
+		args = append([]string{"--url", s.url, "--token-file", s.token}, args...)
+	}
 	return command(t, map[string]string{"OPSCONDUCTOR_DIR": s.dir}, stdin, args...)
 }
 

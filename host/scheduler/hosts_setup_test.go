@@ -41,7 +41,11 @@ type hostSettings struct {
 // join starts a host in the background, on its own connections to the database.
 func (f *fixture) join(name string, s hostSettings) *hostOf {
 	f.t.Helper()
-	opened, err := postgres.Open(f.t.Context(), postgres.Config{URL: f.url, MaxConns: 4})
+	url := f.url
+	if s.silent { // as behind a pooler: no notifications, no statements prepared on a connection
+		url += "&default_query_exec_mode=cache_describe"
+	}
+	opened, err := postgres.Open(f.t.Context(), postgres.Config{URL: url, MaxConns: 4})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -58,6 +58,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	c.MaxConns, c.MaxFlush = cmp.Or(c.MaxConns, 16), cmp.Or(c.MaxFlush, 1024)
 	c.ConnectTimeout, c.CommitTimeout = cmp.Or(c.ConnectTimeout, 5*time.Second), cmp.Or(c.CommitTimeout, 30*time.Second)
 	c.Poll = cmp.Or(c.Poll, 2*time.Second)
+	c.MaxConns = max(c.MaxConns, 2) // migrating takes two
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil { // its text may show parts of the URL: it is left out
 		return nil, &automation.Error{

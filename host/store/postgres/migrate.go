@@ -18,8 +18,9 @@ var migrations embed.FS
 
 const (
 	// migrationLock is the advisory lock that one process at a time migrates under.
-	migrationLock    = `SELECT pg_advisory_lock(7307210958231101)`
-	migrationUnlock  = `SELECT pg_advisory_unlock(7307210958231101)`
+	// It belongs to a transaction: behind a pooler a session's would be kept by a
+	// connection of the server that is somebody else's next.
+	migrationLock    = `SELECT pg_advisory_xact_lock(7307210958231101)`
 	createMigrations = `CREATE TABLE IF NOT EXISTS migrations (
 		number integer PRIMARY KEY, name text NOT NULL, hash text NOT NULL, applied_at timestamptz NOT NULL)`
 	selectMigration = `SELECT hash FROM migrations WHERE number = $1`
@@ -47,10 +48,14 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	if version < oldest {
 		return &automation.Error{Code: automation.CodeUnavailable, Message: fmt.Sprintf("PostgreSQL %d is too old", version/10000), Allowed: "13 or newer"}
 	}
-	if _, err := conn.Exec(ctx, migrationLock); err != nil {
+	lock, err := pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := lock.Exec(ctx, migrationLock); err != nil {
 		return fmt.Errorf("wait for the migrations of another process: %w", err)
 	}
-	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), migrationUnlock) }()
 	return migrateLocked(ctx, conn)
 }
 
