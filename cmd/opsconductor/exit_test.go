@@ -74,7 +74,7 @@ func TestUsage(t *testing.T) {
 		{"run list --colour", "unknown flag"},
 		{"run list --output xml", "table, json and jsonl"},
 		{"run list --limit 0", "--limit"},
-		{"run submit", "either a FILE or a --plan"},
+		{"run submit", "either a FILE, a --workflow or a --plan"},
 		{"run submit a b", "one FILE at most"},
 		{"run list --url ::", "URL"},
 		{"token create x --role king", "admin, submitter"},
