@@ -33,7 +33,7 @@ func (f *assetFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&r.Address, "address", "", "host name or IP address")
 	flags.IntVar(&r.Port, "port", 0, "port; 0: the protocol's own")
 	flags.StringVar(&f.protocol, "protocol", "ssh", "how it is reached: ssh, winrm, or none for probes alone")
-	flags.StringVar(&r.OS, "os", "", "linux, windows, unix, macos or other")
+	flags.StringVar(&r.OS, "os", "", "linux, windows, unix, macos, network (a switch, a router, a firewall) or other")
 	flags.StringArrayVar(&r.Tags, "tag", nil, "a tag (repeat it for more)")
 	flags.StringArrayVar(&f.vars, "var", nil, "a variable, NAME=VALUE; a VALUE that is JSON keeps its type")
 	flags.StringArrayVar(&r.HostKeys, "host-key", nil, `a pinned host key: "TYPE BASE64", as in authorized_keys`)

@@ -15,7 +15,7 @@ type AssetRequest struct {
 	Address    string         `json:"address" doc:"Host name or IP address."`
 	Port       int            `json:"port,omitempty" minimum:"0" maximum:"65535" doc:"0 or left out: the protocol's own."`
 	Protocol   string         `json:"protocol" enum:"ssh,winrm,none" doc:"How the asset is reached; none: only by probes."`
-	OS         string         `json:"os,omitempty" doc:"linux, windows, unix, macos or other."`
+	OS         string         `json:"os,omitempty" doc:"linux, windows, unix, macos, network (a switch, a router, a firewall) or other."`
 	Tags       []string       `json:"tags,omitempty" maxItems:"1000" nullable:"false" doc:"Words that selectors, grants and scopes use."`
 	Vars       map[string]any `json:"vars,omitempty" doc:"Free-form values that expressions read as asset.vars."`
 	HostKeys   []string       `json:"host_keys,omitempty" maxItems:"100" nullable:"false" doc:"Pinned SSH host keys: type and base64, as in authorized_keys."`

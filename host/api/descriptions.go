@@ -36,7 +36,7 @@ func descriptions() map[string]string {
 		"Asset.address":    "Host name or IP address.",
 		"Asset.port":       "The port that sessions use.",
 		"Asset.protocol":   "How the asset is reached; none: only by probes.",
-		"Asset.os":         "linux, windows, unix, macos or other.",
+		"Asset.os":         "linux, windows, unix, macos, network (a switch, a router, a firewall) or other.",
 		"Asset.tags":       "Words that selectors, grants and scopes use.",
 		"Asset.vars":       "Free-form values that expressions read as asset.vars.",
 		"Asset.host_keys":  "Pinned SSH host keys: type and base64.",

@@ -102,7 +102,7 @@ func (a *App) buildLoop(home *folder, parts *pluginParts) error {
 	}
 	a.loop = scheduler.New(scheduler.Config{
 		Store: a.store, Executor: parts.runner,
-		Host: id, Name: hostName(a.cfg.Name), Version: a.version, Slots: a.cfg.Slots, Queues: a.cfg.Queues, Limits: machine.Limits{PerTarget: a.cfg.PerTarget},
+		Host: id, Name: hostName(a.cfg.Name), Version: a.version, Slots: a.cfg.Slots, Queues: a.cfg.Queues, Limits: machine.Limits{PerTarget: a.cfg.PerTarget, PerNetworkDevice: a.cfg.PerNetworkDevice},
 		Alone: !a.cfg.Database.Postgres(), Drain: a.cfg.ShutdownTimeout / 2, Log: a.log, Metrics: a.metrics,
 	})
 	return nil

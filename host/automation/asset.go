@@ -12,6 +12,10 @@ const (
 	ProtocolNone  Protocol = "none" // probes only
 )
 
+// OSNetwork is the OS of switches, routers, firewalls and their like: by default
+// they get one attempt at a time.
+const OSNetwork = "network"
+
 // Asset is a machine or device of the inventory.
 type Asset struct {
 	ID         AssetID        `json:"id"`
@@ -20,7 +24,7 @@ type Asset struct {
 	Address    string         `json:"address"` // host name or IP address
 	Port       int            `json:"port"`
 	Protocol   Protocol       `json:"protocol"`
-	OS         string         `json:"os,omitempty"` // linux, windows, unix, macos, other
+	OS         string         `json:"os,omitempty"` // linux, windows, unix, macos, network, other
 	Tags       []string       `json:"tags,omitempty"`
 	Vars       map[string]any `json:"vars,omitempty"`
 	HostKeys   []string       `json:"host_keys,omitempty"` // authorized_keys lines: type and base64

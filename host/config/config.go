@@ -37,6 +37,8 @@ type Config struct {
 	// PerTarget is how many attempts, of all runs, run on one asset at the same time;
 	// 0: no limit.
 	PerTarget int
+	// PerNetworkDevice is the same for assets whose OS is network.
+	PerNetworkDevice int
 	// PluginMemory is the most memory an attempt's plugin may have, in MiB.
 	PluginMemory int
 	// Engine runs plugins: native, or extism, the reference.
@@ -58,17 +60,18 @@ const maxQueues = 64
 // Defaults returns the settings of `dev` in the folder ./opsconductor-data.
 func Defaults() Config {
 	return Config{
-		Dir:             "./opsconductor-data",
-		Listen:          "127.0.0.1:8420",
-		Slots:           64 * runtime.GOMAXPROCS(0),
-		Queues:          []string{automation.DefaultQueue},
-		PerTarget:       10,
-		PluginMemory:    64,
-		Engine:          "native",
-		MaxOutput:       1 << 20,
-		ShutdownTimeout: 20 * time.Second,
-		LogLevel:        "info",
-		LogFormat:       "auto",
+		Dir:              "./opsconductor-data",
+		Listen:           "127.0.0.1:8420",
+		Slots:            64 * runtime.GOMAXPROCS(0),
+		Queues:           []string{automation.DefaultQueue},
+		PerTarget:        10,
+		PerNetworkDevice: 1,
+		PluginMemory:     64,
+		Engine:           "native",
+		MaxOutput:        1 << 20,
+		ShutdownTimeout:  20 * time.Second,
+		LogLevel:         "info",
+		LogFormat:        "auto",
 	}
 }
 
@@ -118,6 +121,7 @@ func (c Config) Validate() error {
 		}
 	}
 	between("per-target", c.PerTarget, 0, 100_000)
+	between("per-network-device", c.PerNetworkDevice, 0, 100_000)
 	between("plugin-memory", c.PluginMemory, 1, 4096)
 	if c.Engine != "native" && c.Engine != "extism" {
 		bad("engine", "is none of native and extism")

@@ -48,6 +48,7 @@ func Settings() []Setting {
 			},
 		},
 		number("per-target", "attempts that run on one asset at the same time, of all runs; 0: no limit", func(c *Config) *int { return &c.PerTarget }),
+		number("per-network-device", "the same on an asset whose OS is network; 0: no limit", func(c *Config) *int { return &c.PerNetworkDevice }),
 		number("plugin-memory", "most memory of a plugin's attempt, in MiB", func(c *Config) *int { return &c.PluginMemory }),
 		text("engine", "what runs plugins: native, or extism, the reference, which is slower", func(c *Config) *string { return &c.Engine }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),

@@ -92,7 +92,9 @@ func validateAddress(a automation.Asset) automation.Errors {
 	return out
 }
 
-func operatingSystems() []string { return []string{"linux", "windows", "unix", "macos", "other"} }
+func operatingSystems() []string {
+	return []string{"linux", "windows", "unix", "macos", automation.OSNetwork, "other"}
+}
 
 // closest suggests an operating system for common other names of one.
 func closest(name string) string {

@@ -22,6 +22,7 @@ type Store interface {
 	store.Leases
 	Settings
 	store.Questions
+	store.Bounds
 	store.Deliveries
 	store.Queues
 }

@@ -13,6 +13,11 @@ import (
 func (t *turn) recover(ctx context.Context) error {
 	l := t.loop
 	t.m = machine.New(l.cfg.Limits)
+	buckets, err := l.cfg.Store.Buckets(ctx, l.cfg.Shard)
+	if err != nil {
+		return err
+	}
+	t.m.SetBuckets(buckets)
 	broken := map[automation.RunID]bool{}
 	seq, err := l.cfg.Store.Replay(ctx, l.cfg.Shard, func(e automation.Entry) error {
 		if broken[e.Run] {

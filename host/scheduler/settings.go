@@ -24,12 +24,17 @@ var _ Settings = store.Store(nil)
 type settings struct {
 	look    bool // it may have changed
 	windows []automation.Window
+	limits  []automation.Limit
 }
 
-// readSettings gives the machine the operators' settings, when they have changed.
+// readSettings gives the machine the operators' settings, when they have changed:
+// before anything is granted, so that what was stored when the turn began counts in it.
 func (t *turn) readSettings(ctx context.Context, now time.Time) error {
 	if !t.settings.look {
 		return nil
+	}
+	if err := t.readLimits(ctx, now); err != nil {
+		return err
 	}
 	windows, err := t.loop.cfg.Store.AllWindows(ctx)
 	if err != nil {
@@ -51,5 +56,26 @@ func (t *turn) readSettings(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	t.m.SetCalendar(c, now)
+	return nil
+}
+
+// readLimits gives the machine the operators' limits, when they have changed.
+func (t *turn) readLimits(ctx context.Context, now time.Time) error {
+	l := t.loop
+	all, err := l.cfg.Store.AllLimits(ctx)
+	if err != nil {
+		return fmt.Errorf("read the limits: %w", err)
+	}
+	same := func(a, b automation.Limit) bool { return a.ID == b.ID && a.Version == b.Version }
+	if !t.fresh && slices.EqualFunc(all, t.settings.limits, same) {
+		return nil
+	}
+	t.settings.limits = all
+	if t.fresh && len(all) == 0 {
+		return nil
+	}
+	limits := l.cfg.Limits
+	limits.Rules = all
+	t.m.SetLimits(limits, now)
 	return nil
 }

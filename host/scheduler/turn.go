@@ -339,9 +339,9 @@ func (t *turn) commit(ctx context.Context, b store.Batch) error {
 		return fmt.Errorf("the machine's own fault: %w", err)
 	}
 	b.Shard, b.Host, b.Epoch, b.Entries, b.Accepted, b.Runs = l.cfg.Shard, t.me.host.ID, t.epoch, d.Entries, d.Accepted, d.Runs
-	b.Approvals = d.Approvals
+	b.Approvals, b.Buckets = d.Approvals, d.Buckets
 	own := t.deliver(&d, &b)
-	if len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Approvals) > 0 || len(b.Commands) > 0 || len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0 {
+	if news(&b) {
 		start := time.Now()
 		if err := l.cfg.Store.Append(ctx, b); err != nil {
 			t.doubt = t.doubt || len(own) > 0 && !errors.Is(err, store.ErrFenced)
@@ -356,6 +356,12 @@ func (t *turn) commit(ctx context.Context, b store.Batch) error {
 		}
 	}
 	return nil
+}
+
+// news reports whether a batch has anything to commit.
+func news(b *store.Batch) bool {
+	return len(b.Entries) > 0 || len(b.Runs) > 0 || len(b.Approvals) > 0 || len(b.Commands) > 0 || len(b.Buckets) > 0 ||
+		len(b.Logs) > 0 || len(b.Deliveries) > 0 || len(b.Read) > 0
 }
 
 // deliver puts what is for other hosts into the batch and returns this host's own

@@ -72,6 +72,8 @@ type Batch struct {
 	Runs []automation.RunUpdate
 	// Commands that the entries answer: removed.
 	Commands []automation.CommandID
+	// Buckets of rates that have changed; those with Tat 0 are removed.
+	Buckets []automation.Bucket
 	// Logs of attempts that ended.
 	Logs []AttemptLogs
 	// Deliveries to other hosts; Number is set by the store, in the slice's order.
@@ -276,6 +278,8 @@ type Store interface {
 	Plugins
 	Tokens
 	Schedules
+	Limits
+	Bounds
 	Fires
 	Workflows
 	Windows

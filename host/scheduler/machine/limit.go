@@ -24,9 +24,6 @@ type Limits struct {
 	Rules []automation.Limit
 }
 
-// OSNetwork is the OS of assets that are network devices.
-const OSNetwork = "network"
-
 // limitParallel is the kind of a step's own max_parallel, of which there are no rules.
 const limitParallel automation.LimitKind = "max_parallel"
 
@@ -184,11 +181,11 @@ func (m *Machine) asset(t *automation.Target) *limit {
 		return l
 	}
 	most := m.limits.PerTarget
-	if t.OS == OSNetwork {
+	if t.OS == automation.OSNetwork {
 		most = m.limits.PerNetworkDevice
 	}
 	bound, rate := m.rules.of(c.kind, t.Name, most)
-	if own := m.rules[ruleKey{c.kind, t.Name}]; t.OS == OSNetwork && most > 0 && (own == nil || own.Max == 0) {
+	if own := m.rules[ruleKey{c.kind, t.Name}]; t.OS == automation.OSNetwork && most > 0 && (own == nil || own.Max == 0) {
 		bound = min(bound, most)
 	}
 	return m.bounded(c, t.Name, bound, rate)

@@ -27,7 +27,7 @@ func shares(r *rand.Rand, s *workflow.PlanStep) {
 
 // randomTarget is a target with a credential, a queue and an OS, or without.
 func randomTarget(r *rand.Rand, i int) automation.Target {
-	t := automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i), OS: []string{"linux", machine.OSNetwork}[i%2]}
+	t := automation.Target{ID: automation.AssetID(strconv.Itoa(i)), Name: "t" + strconv.Itoa(i), OS: []string{"linux", automation.OSNetwork}[i%2]}
 	t.Credential = []automation.CredentialID{"", "c0", "c1"}[i%3]
 	t.Queue = []string{"", "q"}[r.IntN(2)]
 	return t
@@ -109,7 +109,7 @@ func (w *world) countsOf(a automation.Attempt) map[count]int {
 	}
 	if t := a.Target; t != nil {
 		most := w.limits.PerTarget
-		if t.OS == machine.OSNetwork {
+		if t.OS == automation.OSNetwork {
 			most = w.limits.PerNetworkDevice
 		}
 		out[count{automation.LimitAsset, t.Name}] = most
@@ -125,7 +125,7 @@ func (w *world) countsOf(a automation.Attempt) map[count]int {
 func (w *world) limited(a automation.Attempt) {
 	for c, most := range w.countsOf(a) {
 		bound, rate := w.bounds(c.kind, c.value, most)
-		if c.kind == automation.LimitAsset && a.Target.OS == machine.OSNetwork && most > 0 {
+		if c.kind == automation.LimitAsset && a.Target.OS == automation.OSNetwork && most > 0 {
 			if own := slices.IndexFunc(w.limits.Rules, func(l automation.Limit) bool { return l.Kind == c.kind && l.Match == c.value && l.Max > 0 }); own < 0 {
 				bound = min(bound, most)
 			}

@@ -88,6 +88,7 @@ func appendPipeline(b store.Batch, last *int64) (*pgx.Batch, error) {
 	if len(b.Commands) > 0 {
 		p.Queue(deleteCommands, b.Shard, texts(b.Commands))
 	}
+	queueBuckets(p, b)
 	if err := queuePost(p, b); err != nil {
 		return nil, err
 	}

@@ -93,6 +93,9 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 			return err
 		}
 	}
+	if err := w.buckets(ctx, &b); err != nil {
+		return err
+	}
 	if err := w.post(ctx, &b); err != nil {
 		return err
 	}

@@ -170,6 +170,9 @@ func acting(ctx context.Context, f *fixture, a automation.Act) map[string]func()
 		"CreateSchedule":   func() error { _, _, err := f.st.CreateSchedule(ctx, newSchedule("n"), a); return err },
 		"UpdateSchedule":   func() error { _, err := f.st.UpdateSchedule(ctx, newSchedule("n"), a); return err },
 		"DeleteSchedule":   func() error { return f.st.DeleteSchedule(ctx, tenant, "s", a) },
+		"CreateLimit":      func() error { _, _, err := f.st.CreateLimit(ctx, newLimit("plugin", "n"), a); return err },
+		"UpdateLimit":      func() error { _, err := f.st.UpdateLimit(ctx, newLimit("plugin", "n"), a); return err },
+		"DeleteLimit":      func() error { return f.st.DeleteLimit(ctx, tenant, "l", a) },
 		"ClaimFire":        func() error { return f.st.ClaimFire(ctx, f.claim(newSchedule("n")), a) },
 	}
 }

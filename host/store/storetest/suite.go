@@ -71,6 +71,8 @@ func Run(t *testing.T, b Backend) {
 		{"triggers", triggers},
 		{"webhooks", webhooks},
 		{"one of many webhooks wins", oneWebhookWins},
+		{"limits", limits},
+		{"buckets", buckets},
 		{"keys", keys},
 		{"one of many updates wins", oneUpdateWins},
 		{"acts at the same time", actsTogether},
