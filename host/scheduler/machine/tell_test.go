@@ -18,7 +18,8 @@ type bench struct {
 	// last is the run's latest record; approvals what was recorded of decisions.
 	last      automation.RunUpdate
 	approvals []automation.Approval
-	facts     []automation.Fact
+	facts     []automation.Fact // of the run
+	program   machine.Program
 }
 
 // loops is a program whose steps have as many items as their for_each's list, and
@@ -71,6 +72,9 @@ func newBench(t *testing.T, limits machine.Limits, steps ...workflow.PlanStep) *
 func (b *bench) accept(id automation.RunID, steps ...workflow.PlanStep) {
 	b.t.Helper()
 	plan := &workflow.Plan{Workflow: "w", Timeout: 10 * time.Hour, Steps: steps, Targets: []automation.Target{{ID: "a", Name: "web-1"}}}
+	if b.program == nil {
+		b.program = loops{plain{plan}}
+	}
 	if err := b.m.Accept(id, &automation.Fact{At: start(), By: "me", Tenant: "default"}, loops{plain{plan}}); err != nil {
 		b.t.Fatal(err)
 	}
@@ -91,7 +95,9 @@ func (b *bench) turn(now time.Time) []automation.Attempt {
 		}
 	}
 	for _, e := range d.Entries {
-		b.facts = append(b.facts, e.Facts...)
+		if e.Run == "r" {
+			b.facts = append(b.facts, e.Facts...)
+		}
 	}
 	b.approvals = append(b.approvals, d.Approvals...)
 	if fault := b.m.Fault(now, true); fault != "" {
@@ -101,6 +107,17 @@ func (b *bench) turn(now time.Time) []automation.Attempt {
 }
 
 func (b *bench) item(key string) machine.Item { return b.m.Snapshot()[key] }
+
+// view is the run's first item as the fold of what was recorded has it.
+func (b *bench) view() machine.ItemView {
+	b.t.Helper()
+	f := machine.NewFold(b.program, automation.Run{ID: "r"})
+	facts := append([]automation.Fact{{Kind: automation.FactRunAccepted, At: start(), By: "me", Tenant: "default"}}, b.facts...)
+	if _, err := f.Apply(automation.Entry{Run: "r", Facts: facts}); err != nil {
+		b.t.Fatal(err)
+	}
+	return f.Items(0, 0, 1)[0]
+}
 
 func (b *bench) tell(now time.Time, f automation.Fact) error {
 	b.t.Helper()
@@ -311,101 +328,4 @@ func TestEventsKeptBytes(t *testing.T) {
 func needing(s workflow.PlanStep, needs ...int) workflow.PlanStep {
 	s.Needs = needs
 	return s
-}
-
-// TestUnknownHoldsItsLimits: nothing else acts on the target before somebody has
-// said what became of the attempt, whatever that is.
-func TestUnknownHoldsItsLimits(t *testing.T) {
-	t.Parallel()
-	good := &automation.Outcome{State: automation.ItemSucceeded, Output: json.RawMessage(`{"a":1}`)}
-	bad := &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodePluginFailed, Message: "no space"}}
-	for name, c := range map[string]struct {
-		tell    automation.Fact
-		want    automation.RunState
-		message string
-	}{
-		"it ran":               {resolve(automation.ResolutionRan, good), automation.RunSucceeded, ""},
-		"it ran and failed":    {resolve(automation.ResolutionRan, bad), automation.RunFailed, "no space"},
-		"abandoned":            {resolve(automation.ResolutionAbandon, nil), automation.RunFailed, "abandoned by ann: saw it"},
-		"it did not run":       {resolve(automation.ResolutionDidNotRun, nil), automation.RunRunning, ""},
-		"the run is cancelled": {automation.Fact{Kind: automation.FactCancelAsked}, automation.RunCancelled, "cancelled by ann"},
-		"the run's time is up": {automation.Fact{Kind: automation.FactTimerFired, Reason: "run_timeout"}, automation.RunFailed, "timeout"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, machine.Limits{PerTarget: 1}, once("s"), asks("beside", "assert", `{"that":true}`, 0))
-			b.doubtful(start())
-			b.want(automation.RunRunning, "")
-			if got := b.item("r/0/0"); got.State != automation.ItemUnknown || b.item("r/1").State != automation.ItemSucceeded {
-				t.Fatalf("got %+v; want it unknown, and the rest to go on", got)
-			}
-			b.accept("other", once("s"))
-			if got := b.turn(start()); len(got) != 0 {
-				t.Fatalf("got %+v; want the target's slot held", got)
-			}
-			if err := b.m.Handle("r", with(c.tell, start())); err != nil {
-				t.Fatal(err)
-			}
-			got := b.turn(start())
-			b.want(c.want, c.message)
-			if len(got) != 1 { // of one of the runs: the other waits for the target
-				t.Errorf("got %d attempts, want the slot free for one", len(got))
-			}
-		})
-	}
-}
-
-// TestDidNotRunIsNoRetry: what did not run does not count, and what did does.
-func TestDidNotRunIsNoRetry(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, machine.Limits{}, once("s"))
-	for n := 1; n <= 8; n++ { // more often than hosts may be lost
-		b.doubtful(start())
-		if err := b.m.Handle("r", with(resolve(automation.ResolutionDidNotRun, nil), start())); err != nil {
-			t.Fatal(err)
-		}
-		if got := b.turn(start()); len(got) != 1 || got[0].Attempt != n+1 {
-			t.Fatalf("got %+v; want attempt %d", got, n+1)
-		}
-	}
-	b.want(automation.RunRunning, "")
-}
-
-// TestUnknownWhileEnding: a run that ends already asks nobody.
-func TestUnknownWhileEnding(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, machine.Limits{PerTarget: 1}, once("s"))
-	if err := b.tell(start(), automation.Fact{Kind: automation.FactCancelAsked}); err != nil {
-		t.Fatal(err)
-	}
-	b.doubtful(start())
-	b.want(automation.RunCancelled, "cancelled by ann")
-	if b.m.Len() != 0 {
-		t.Error("the run is still there")
-	}
-}
-
-// TestWaveWaitsForUnknown: the next wave of a step does not start while it is not
-// known how the one before has ended, and starts after that.
-func TestWaveWaitsForUnknown(t *testing.T) {
-	t.Parallel()
-	s := once("s")
-	s.ForEach = &workflow.PlanForEach{List: make([]json.RawMessage, 2), Batches: []workflow.Amount{{Count: 1}}}
-	for _, halted := range []bool{false, true} {
-		b := newBench(t, machine.Limits{}, s)
-		b.doubtful(start())
-		if got := b.turn(start()); len(got) != 0 {
-			t.Fatalf("got %+v; want the second wave to wait", got)
-		}
-		o := &automation.Outcome{State: automation.ItemSucceeded}
-		if halted {
-			o = &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Message: "bad"}}
-		}
-		if err := b.m.Handle("r", with(resolve(automation.ResolutionRan, o), start())); err != nil {
-			t.Fatal(err)
-		}
-		if got := b.turn(start()); len(got) == 1 == halted {
-			t.Errorf("failed %v: got %+v", halted, got)
-		}
-	}
 }
