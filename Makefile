@@ -10,6 +10,7 @@ GOFUMPT := v0.12.0
 BIN := bin/opsconductor
 TOOLS := $(CURDIR)/.cache/tools
 FUZZTIME ?= 10000x
+WALK_EVENTS ?= 1000000
 RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./host/registry ./host/service ./host/api ./host/client \
 	./host/app/... ./hostfuncs/...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -45,6 +46,10 @@ test: setup build ## Run all tests
 .PHONY: race
 race: setup build ## Run the tests of what runs concurrently under the race detector (RACE=./... for all)
 	@go test -race $(RACE)
+
+.PHONY: walk
+walk: ## Walk the scheduler's machine by random events (WALK_EVENTS)
+	@WALK_EVENTS=$(WALK_EVENTS) go test -count=1 -v -run '^TestWalk$$' ./host/scheduler/machine
 
 .PHONY: vet
 vet: ## Run go vet

@@ -15,6 +15,7 @@ part make fmt-check
 part make vet
 part make lint
 part make test
+part make walk
 part make race
 part make fuzz
 part make bench BENCHFLAGS=-benchtime=1x
