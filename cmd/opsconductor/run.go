@@ -14,7 +14,7 @@ import (
 
 func (c *cli) runCommand() *cobra.Command {
 	commands := []*cobra.Command{
-		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.logsCommand(),
+		c.submitCommand(), c.runListCommand(), c.runGetCommand(), c.itemsCommand(), c.failuresCommand(), c.logsCommand(),
 		c.eventsCommand(), c.watchCommand(), c.waitCommand(), c.eventCommand(), c.resolveCommand(), c.rerunCommand(), c.whyCommand(),
 	}
 	return group("run", "Submit runs, follow them, read what they left", append(commands, c.askCommands()...)...)
@@ -154,6 +154,9 @@ func (c *cli) report(ctx context.Context, host *client.Client, id client.RunID) 
 			return err
 		}
 		fmt.Fprintln(c.out)
+		if err := c.showCauses(ctx, host, id, steps.Items); err != nil {
+			return err
+		}
 	}
 	if err := c.showRun(run); err != nil {
 		return err

@@ -89,7 +89,13 @@ func (c *cli) runGetCommand() *cobra.Command {
 			if err := t.write(c.out); err != nil {
 				return err
 			}
-			return c.showChildren(children)
+			if err := c.showChildren(children); err != nil {
+				return err
+			}
+			if manyFailed(steps.Items) {
+				fmt.Fprintln(c.out)
+			}
+			return c.showCauses(cmd.Context(), host, run.ID, steps.Items)
 		},
 	}
 }

@@ -229,6 +229,18 @@ func descriptions() map[string]string {
 		"Schedule.last_error":  "Why the last time got no run; absent when it got one.",
 		"Schedule.version":     "Counts the changes that people make, from 1; the ETag.",
 
+		"Failure.step":       "The step's id.",
+		"Failure.code":       "The errors' code.",
+		"Failure.signature":  "What the errors' messages say without what differs: <target>, <address>, <id>, <hex>, <time>, <text> and # stand for that.",
+		"Failure.count":      "How many items of the step failed for this cause.",
+		"Failure.error":      "The first item's error.",
+		"Failure.items":      "The first five items.",
+		"FailedItem.index":   "Its place in the fan-out, from 0.",
+		"FailedItem.target":  "The target's name.",
+		"FailedItem.value":   "The list element.",
+		"FailedItem.state":   "failed or unknown.",
+		"FailedItem.attempt": "The last attempt's number; 0: there was none.",
+
 		"Step.id":      "The step's id.",
 		"Step.uses":    "Its action: PLUGIN.ACTION@VERSION.",
 		"Step.state":   "Its state as a whole.",

@@ -26,6 +26,16 @@ type LogList struct {
 	NextCursor string               `json:"next_cursor,omitempty" doc:"Send it as cursor to get the next page; absent on the last page."`
 }
 
+// FailureList is why items of a run ended badly, and the sequence number that it
+// reflects.
+type FailureList struct {
+	Items []service.Failure `json:"items" nullable:"false" doc:"Groups of items that failed for the same cause, the largest first; at most 100."`
+	Total int               `json:"total" doc:"How many items failed or are unknown, those of groups that were left out too."`
+	Seq   int64             `json:"seq" doc:"The sequence number of the log that the list reflects: events after it are news."`
+}
+
+type failuresOut struct{ Body FailureList }
+
 type itemsOut struct{ Body ItemList }
 
 type stepsOut struct{ Body StepList }
@@ -43,6 +53,11 @@ func addResults(a *API) {
 		summary: "List a run's items with their state and outcome",
 	}, a.listItems)
 	register(a, operation{
+		id: "list-failures", method: http.MethodGet, path: "/v1/runs/{run}/failures", tag: tag, access: anyToken,
+		summary: "List why items of a run failed, grouped by the cause",
+		about:   "A group is the items of a step whose errors have one code and messages that differ in names, addresses and numbers alone.",
+	}, a.listFailures)
+	register(a, operation{
 		id: "list-logs", method: http.MethodGet, path: "/v1/runs/{run}/logs", tag: tag, access: anyToken,
 		summary: "Read what a run's attempts logged",
 	}, a.listLogs)
@@ -58,6 +73,18 @@ func (a *API) listSteps(ctx context.Context, in *RunRef) (*stepsOut, error) {
 		steps = []service.Step{}
 	}
 	return &stepsOut{Body: StepList{Items: steps, Seq: seq}}, err //nolint:wrapcheck // problemOf reads the service's error
+}
+
+func (a *API) listFailures(ctx context.Context, in *RunRef) (*failuresOut, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, err
+	}
+	f, err := a.config.Service.Failures(ctx, Principal(ctx), id)
+	if f.Groups == nil {
+		f.Groups = []service.Failure{}
+	}
+	return &failuresOut{Body: FailureList{Items: f.Groups, Total: f.Total, Seq: f.Seq}}, err //nolint:wrapcheck // problemOf reads it
 }
 
 func (a *API) listItems(ctx context.Context, in *struct {

@@ -119,6 +119,9 @@ func (f *fixture) checkResults(path string) {
 	if len(steps.Items) != 2 || steps.Items[1].State != automation.ItemSucceeded {
 		f.t.Errorf("steps: got %+v, want two", steps)
 	}
+	if got := f.do(call{method: "GET", path: path + "/failures", token: f.submitter}); got.status != 200 || !strings.HasPrefix(got.body, `{"items":[],"total":0,"seq":`) {
+		f.t.Errorf("failures: got %d %s, want none", got.status, got.body)
+	}
 	logs := f.do(call{method: "GET", path: path + "/logs?step=b", token: f.submitter})
 	if !strings.Contains(logs.body, "done b") || strings.Contains(logs.body, "done a") {
 		f.t.Errorf("logs of step b: got %d %s", logs.status, logs.body)

@@ -58,6 +58,7 @@ type Telling interface {
 // Results is what runs leave to read.
 type Results interface {
 	Steps(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Step, int64, error)
+	Failures(ctx context.Context, p automation.Principal, id automation.RunID) (service.Failures, error)
 	Items(ctx context.Context, p automation.Principal, id automation.RunID, q service.ItemQuery) (service.ItemPage, error)
 	Logs(ctx context.Context, p automation.Principal, id automation.RunID, q service.LogQuery) (service.LogPage, error)
 	Why(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Reason, error)

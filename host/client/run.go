@@ -185,6 +185,13 @@ func (c *Client) Steps(ctx context.Context, id RunID) (Steps, error) {
 	return out, err
 }
 
+// Failures groups the items of a run that failed by the cause.
+func (c *Client) Failures(ctx context.Context, id RunID) (Failures, error) {
+	var out Failures
+	err := c.send(ctx, get("v1", "runs", segment(string(id)), "failures"), &out)
+	return out, err
+}
+
 // Items lists a run's items, of one step or ("") of all.
 func (c *Client) Items(ctx context.Context, id RunID, step string, page Page) (Items, error) {
 	var out Items

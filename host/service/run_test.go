@@ -111,6 +111,10 @@ func TestRunsOfOthersAreNotFound(t *testing.T) {
 			_, _, err := f.Steps(t.Context(), p, id)
 			return err
 		},
+		"failures": func(p automation.Principal, id automation.RunID) error {
+			_, err := f.Failures(t.Context(), p, id)
+			return err
+		},
 		"items": func(p automation.Principal, id automation.RunID) error {
 			_, err := f.Items(t.Context(), p, id, service.ItemQuery{})
 			return err

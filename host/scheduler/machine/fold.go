@@ -43,7 +43,9 @@ type Fold struct {
 	run     automation.Run
 	program Program
 	changes []Change
-	seq     int64
+	// signatures of errors, as far as they were asked for.
+	signatures map[*automation.Error]string
+	seq        int64
 	// scheduled is the time of the schedule that the run is for; zero: none.
 	scheduled time.Time
 	// taken are the commands that the run has taken, with the number of items that
