@@ -100,7 +100,7 @@ func New(c Config) *API {
 	a.huma = humachi.New(a.router, a.humaConfig())
 	for _, add := range []func(*API){
 		addPlans, addWorkflows, addRuns, addReruns, addTelling, addWhy, addResults, addEvents, addPlugins, addAssets, addCredentials,
-		addSchedules, addWindows, addTokens, addAudit, addHosts, addSystem,
+		addSchedules, addWindows, addLimits, addTokens, addAudit, addHosts, addSystem,
 	} {
 		add(a)
 	}

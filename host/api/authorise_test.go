@@ -14,7 +14,7 @@ import (
 func concrete(pattern string) string {
 	id := string(automation.NewID[automation.RunID]())
 	for name, value := range map[string]string{
-		"{step}": "a", "{item}": "0", "{run}": id, "{token}": id, "{asset}": "nothing", "{credential}": "nothing", "{schedule}": "nothing", "{workflow}": "nothing", "{window}": "nothing", "{trigger}": "nothing",
+		"{step}": "a", "{item}": "0", "{run}": id, "{token}": id, "{asset}": "nothing", "{credential}": "nothing", "{schedule}": "nothing", "{workflow}": "nothing", "{window}": "nothing", "{limit}": "nothing", "{trigger}": "nothing",
 		"{plan}": strings.Repeat("a", 64), "{plugin}": strings.Repeat("a", 64),
 	} {
 		pattern = strings.ReplaceAll(pattern, name, value)

@@ -21,6 +21,7 @@ type Service interface {
 	Schedules
 	Backfills
 	Windows
+	Limits
 	Hosts
 	Triggers
 	Hooks
@@ -115,6 +116,16 @@ type Schedules interface {
 // Backfills is the use case of times that are over.
 type Backfills interface {
 	Backfill(ctx context.Context, p automation.Principal, ref string, r service.BackfillRequest) ([]service.BackfillTime, error)
+}
+
+// Limits is the use cases of limits.
+type Limits interface {
+	CreateLimit(ctx context.Context, p automation.Principal, r service.LimitRequest, key string) (automation.Limit, bool, error)
+	UpdateLimit(ctx context.Context, p automation.Principal, id string, r service.LimitRequest, version int64) (automation.Limit, error)
+	DeleteLimit(ctx context.Context, p automation.Principal, id string, version int64) error
+	Limit(ctx context.Context, p automation.Principal, id string) (automation.Limit, error)
+	Limits(ctx context.Context, p automation.Principal, page automation.Page) ([]automation.Limit, error)
+	LimitFor(ctx context.Context, p automation.Principal, kind automation.LimitKind, match string) (automation.Limit, error)
 }
 
 // Windows is the use cases of maintenance windows.

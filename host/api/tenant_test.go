@@ -43,7 +43,7 @@ func TestAnotherTenantsObjectsDoNotExist(t *testing.T) {
 		t.Fatalf("list the routes: %v", err)
 	}
 	bodies := map[string]string{
-		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`, "PUT /v1/windows/{window}": `{"name":"x"}`, "PUT /v1/schedules/{schedule}": `{"name":"x","definition":"x"}`,
+		"PUT /v1/assets/{asset}": web, "PUT /v1/credentials/{credential}": `{"username":"x"}`, "PUT /v1/windows/{window}": `{"name":"x"}`, "PUT /v1/limits/{limit}": `{"kind":"global","max":1}`, "PUT /v1/schedules/{schedule}": `{"name":"x","definition":"x"}`,
 		"POST /v1/plugins/{plugin}/activate": `{"grants":[]}`, "POST /v1/runs/{run}/cancel": `{}`,
 		"POST /v1/runs/{run}/pause": `{}`, "POST /v1/runs/{run}/resume": `{}`, "POST /v1/runs/{run}/rerun": `{}`,
 		"PUT /v1/triggers/{trigger}": `{"name":"x","definition":"x"}`, "POST /v1/triggers/{trigger}/rotate": `{}`,
@@ -93,6 +93,7 @@ func (f *fixture) objects() map[string]string {
 	f.do(call{method: "POST", path: "/v1/credentials", token: f.admin, body: `{"name":"root","kind":"password","username":"root","password":"x","scope":{"protocols":["ssh"],"assets":["*"]}}`})
 	f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: `{"name":"nightly","cron":"0 3 * * *","definition":` + flow + `}`})
 	f.do(call{method: "POST", path: "/v1/windows", token: f.admin, body: `{"name":"nights","tags":["x"],"cron":"0 2 * * *","duration":"1h"}`})
+	f.do(call{method: "POST", path: "/v1/limits", token: f.admin, body: `{"kind":"plugin","max":900}`})
 	f.do(call{method: "POST", path: "/v1/triggers", token: f.admin, body: `{"name":"push","definition":` + flow + `}`})
 	first := func(path string) map[string]any {
 		list := into[struct {
@@ -108,6 +109,6 @@ func (f *fixture) objects() map[string]string {
 	return map[string]string{
 		"run": text(run["id"]), "plan": text(run["plan_hash"]), "asset": text(first("/v1/assets")["id"]),
 		"credential": text(first("/v1/credentials")["id"]), "schedule": text(first("/v1/schedules")["id"]), "trigger": text(first("/v1/triggers")["id"]), "plugin": text(first("/v1/plugins")["digest"]), "token": text(first("/v1/tokens")["id"]),
-		"window": text(first("/v1/windows")["id"]),
+		"window": text(first("/v1/windows")["id"]), "limit": text(first("/v1/limits")["id"]),
 	}
 }

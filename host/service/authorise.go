@@ -46,6 +46,10 @@ const (
 	opScheduleResume   operation = "schedule.resume"
 	opScheduleBackfill operation = "schedule.backfill"
 	opScheduleFire     operation = "schedule.fire" // the host's own: nobody may ask for it
+	opLimitCreate      operation = "limit.create"
+	opLimitRead        operation = "limit.read"
+	opLimitUpdate      operation = "limit.update"
+	opLimitDelete      operation = "limit.delete"
 	opWindowCreate     operation = "window.create"
 	opWindowRead       operation = "window.read"
 	opWindowUpdate     operation = "window.update"
@@ -111,6 +115,10 @@ func permissions() []permission {
 		{opSchedulePause, admin},
 		{opScheduleResume, admin},
 		{opScheduleBackfill, admin},
+		{opLimitCreate, admin},
+		{opLimitRead, everyone},
+		{opLimitUpdate, admin},
+		{opLimitDelete, admin},
 		{opWindowCreate, admin},
 		{opWindowRead, everyone},
 		{opWindowUpdate, admin},

@@ -27,6 +27,7 @@ func access() map[string][]automation.Role {
 		"Credential": admin, "Credentials": admin, "CreateCredential": admin, "UpdateCredential": admin, "DeleteCredential": admin,
 		"Schedule": everyone, "Schedules": everyone, "NextTimes": everyone, "CreateSchedule": admin, "UpdateSchedule": admin, "DeleteSchedule": admin,
 		"PauseSchedule": admin, "ResumeSchedule": admin, "Backfill": admin,
+		"Limit": everyone, "Limits": everyone, "LimitFor": everyone, "CreateLimit": admin, "UpdateLimit": admin, "DeleteLimit": admin,
 		"Window": everyone, "Windows": everyone, "CreateWindow": admin, "UpdateWindow": admin, "DeleteWindow": admin,
 		"CreateToken": admin, "RevokeToken": admin, "Tokens": admin, "Audit": admin, "Hosts": admin, "Queues": admin, "VerifyAudit": admin,
 		"Trigger": everyone, "Triggers": everyone, "CreateTrigger": admin, "UpdateTrigger": admin, "DeleteTrigger": admin,
