@@ -19,8 +19,9 @@
 // of a module is initialised as in the reference; if its initialisation had nothing
 // to do with the attempt, what its memory and its mutable globals hold then is the
 // snapshot. Every later sandbox begins there, and is put back there after its
-// attempt: on Linux the memory is a private mapping of one sealed file, and what the
-// attempt wrote is dropped. A sandbox that trapped, was stopped, grew, or changed
+// attempt: on Linux the memory is a private mapping of one sealed file, the kernel
+// says which pages the attempt wrote, and these are dropped, or, where most attempts
+// write to a page, overwritten with the file's bytes. A sandbox that trapped, was stopped, grew, or changed
 // what lies outside memory and globals (a table, a file of WASI's) is thrown away; a
 // module whose code can do such things to tables, or that has a start function, gets
 // a fresh sandbox for every attempt. What an initialisation drew at random is the

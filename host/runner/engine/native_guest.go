@@ -35,7 +35,8 @@ type nativeGuest struct {
 	// with the attempt.
 	tainted bool
 
-	since time.Time // when it came into the pool
+	since   time.Time // when it came into the pool
+	counted int64     // what it costs there
 }
 
 var _ guest = (*nativeGuest)(nil)

@@ -67,7 +67,7 @@ func (p *pool) remove(e *list.Element) *nativeGuest {
 	} else {
 		p.of[g.program] = elements
 	}
-	p.bytes -= g.cost()
+	p.bytes -= g.counted
 	return g
 }
 
@@ -81,7 +81,8 @@ func (p *pool) put(g *nativeGuest) {
 	} else {
 		g.since = time.Now()
 		p.of[g.program] = append(p.of[g.program], p.idle.PushBack(g))
-		p.bytes += g.cost()
+		g.counted = g.cost()
+		p.bytes += g.counted
 		if own := p.of[g.program]; len(own) > p.settings.PerModule {
 			drop = append(drop, p.remove(own[0]))
 		}

@@ -47,6 +47,9 @@ type image struct {
 	size  uint64
 	small []byte
 	file  *os.File
+	pages []byte   // of the file, to copy from
+	own   *pageMap // nil: the kernel does not say what was written, and everything is dropped
+	heat  heat
 }
 
 // newImage copies a memory. Pages of zeros take no room.
@@ -64,6 +67,13 @@ func newImage(memory []byte) (*image, error) {
 	if err := m.fill(memory); err != nil {
 		m.close()
 		return nil, fmt.Errorf("fill the image of a memory: %w", err)
+	}
+	if m.pages, err = unix.Mmap(fd, 0, len(memory), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
+		m.close()
+		return nil, fmt.Errorf("map the image of a memory: %w", err)
+	}
+	if own, err := openPageMap(); err == nil {
+		m.own = own
 	}
 	return m, nil
 }
@@ -88,6 +98,14 @@ func (m *image) fill(memory []byte) error {
 }
 
 func (m *image) close() {
+	if m.pages != nil {
+		_ = unix.Munmap(m.pages)
+		m.pages = nil
+	}
+	if m.own != nil {
+		m.own.close()
+		m.own = nil
+	}
 	if m.file != nil {
 		_ = m.file.Close()
 	}
@@ -112,16 +130,35 @@ func (m *image) restore(r *region) error {
 		copy(r.all[:m.size], m.small)
 		return nil
 	}
-	if err := unix.Madvise(r.all[:m.size], unix.MADV_DONTNEED); err != nil {
-		return fmt.Errorf("drop the writes to a memory: %w", err)
+	if err := m.putBack(r.all[:m.size]); err != nil {
+		return fmt.Errorf("put a memory back: %w", err)
 	}
 	return nil
+}
+
+func (m *image) putBack(memory []byte) error {
+	if m.own == nil {
+		return unix.Madvise(memory, unix.MADV_DONTNEED)
+	}
+	if m.heat.due() {
+		if err := m.heat.look(memory, m.pages, m.own); err != nil {
+			return err
+		}
+	}
+	hot := m.heat.hot.Load()
+	if hot == nil {
+		return unix.Madvise(memory, unix.MADV_DONTNEED)
+	}
+	return hot.putBack(memory, m.pages, m.own)
 }
 
 // private is about how much memory of its own an idle guest's region has.
 func (m *image) private() int64 {
 	if m.file == nil {
 		return int64(m.size)
+	}
+	if hot := m.heat.hot.Load(); hot != nil {
+		return hot.bytes
 	}
 	return 0
 }
