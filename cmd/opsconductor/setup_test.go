@@ -252,6 +252,7 @@ type item struct {
 	Error   *struct {
 		Code       string `json:"code"`
 		Message    string `json:"message"`
+		Pointer    string `json:"pointer"`
 		Suggestion string `json:"suggestion"`
 	} `json:"error"`
 	DurationMS float64 `json:"duration_ms"`

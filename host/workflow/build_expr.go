@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,6 +118,9 @@ func (b *builder) checkLoop(s *step, env *expr.Env) {
 	if p == nil {
 		return
 	}
+	if b.decided(p) && b.inputs.ok {
+		b.tryLoop(p, at)
+	}
 	s.forEach.elem = schema.Any()
 	if e := p.Result(); e.KindOf() == schema.KindList && e.Elem != nil {
 		s.forEach.elem = e.Elem
@@ -168,9 +172,35 @@ func (b *builder) checkStep(s *step, envs *envs) error {
 
 func (b *builder) checkCondition(s *step, env *expr.Env) {
 	at := s.at + "/if"
-	if b.bare(at, "if", s.plan.If) {
-		b.compile(s, env, at, s.plan.If, kind(schema.KindBoolean))
+	if !b.bare(at, "if", s.plan.If) {
+		return
 	}
+	if p := b.compile(s, env, at, s.plan.If, kind(schema.KindBoolean)); p != nil && b.decided(p) && b.inputs.ok {
+		if _, err := p.True(b.inputVars()); err != nil {
+			b.add(at, automation.AsError(err))
+		}
+	}
+}
+
+func (b *builder) inputVars() expr.Vars { return expr.Map{"inputs": b.inputs.value()} }
+
+// tryLoop evaluates a fan-out that the inputs decide.
+func (b *builder) tryLoop(p *expr.Program, at string) {
+	v, err := p.Eval(b.inputVars())
+	if err != nil {
+		b.add(at, automation.AsError(err))
+		return
+	}
+	switch n, ok := v.Len(); {
+	case !ok:
+		b.add(at, noList())
+	case n > b.Limits.Iterations:
+		b.add(at, limitError(fmt.Sprintf("a list of %d elements", n), b.Limits.Iterations, "split the list"))
+	}
+}
+
+func noList() *automation.Error {
+	return &automation.Error{Code: automation.CodeExpression, Message: "it gives no list", Allowed: "array", Suggestion: "make it a list: [value]"}
 }
 
 // bare reports whether an expression stands without ${{ }} around it, and an error

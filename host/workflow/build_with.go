@@ -142,7 +142,7 @@ func (w *withReader) fill(n *node, at string, parts []expr.Part, programs []*exp
 	if !w.b.inputs.ok {
 		return w.hide(n, at)
 	}
-	raw, err := evaluate(parts, programs, expr.Map{"inputs": w.b.inputs.value()})
+	raw, err := evaluate(parts, programs, w.b.inputVars())
 	if err != nil {
 		w.b.add(w.pointer(at), automation.AsError(err))
 		return w.hide(n, at)

@@ -36,7 +36,7 @@ func (c *compiler) compile() error {
 	p.inputs = expr.JSON(p.plan.Expressions.Inputs, doc)
 	for i := range p.plan.Steps {
 		if err := c.step(i); err != nil {
-			return p.fault(i, "the plan", err)
+			return p.planFault(i, err)
 		}
 	}
 	if p.plan.ItemTarget {
@@ -191,7 +191,7 @@ func (w *segments) add(n *node, at string) {
 	switch {
 	case w.err != nil:
 	case slices.Contains(w.dynamic, at):
-		w.template(n.text)
+		w.template(n.text, at)
 	case n.kind == nodeArray:
 		w.bytes("[")
 		for i, item := range n.items {
@@ -216,13 +216,13 @@ func (w *segments) add(n *node, at string) {
 	}
 }
 
-func (w *segments) template(text string) {
+func (w *segments) template(text, at string) {
 	parts, err := expr.SplitTemplate(text)
 	if err != nil {
 		w.err = err
 		return
 	}
-	g := segment{parts: parts, programs: make([]*expr.Program, len(parts))}
+	g := segment{at: at, parts: parts, programs: make([]*expr.Program, len(parts))}
 	for i, p := range parts {
 		if p.Expression == "" {
 			continue

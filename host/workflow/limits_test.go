@@ -113,9 +113,9 @@ func TestRunTimeLimits(t *testing.T) {
 	_, text := p.Input(2, s, workflow.Element{})
 	_, cost := p.Condition(4, s)
 	for want, err := range map[string]error{
-		"step b, for_each: a list of 4 elements (allowed: at most 3); split the list":                                    loop,
-		"step c, with: the filled-in inputs have too many bytes (allowed: at most 1048576); pass less from step to step": text,
-		"step e, if: it costs too much; loop over fewer elements":                                                        cost,
+		"/for_each/in: step b, for_each: a list of 4 elements (allowed: at most 3); split the list":                                  loop,
+		"/with/text: step c, with: the filled-in inputs have too many bytes (allowed: at most 1048576); pass less from step to step": text,
+		"/if: step e, if: it costs too much; loop over fewer elements":                                                               cost,
 	} {
 		if got := automation.AsError(err); got.Code != automation.CodeLimit || got.Error() != want {
 			t.Errorf("error: got %q %q (%v), want limit %q", got.Code, got.Error(), got.Err, want)

@@ -77,7 +77,7 @@ func (c *compiler) outputs() error {
 			return err
 		}
 		w := segments{env: c.plain}
-		w.template(o.Value)
+		w.template(o.Value, "")
 		if w.err != nil {
 			return w.err
 		}

@@ -3,6 +3,7 @@ package workflow
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/schema"
@@ -35,6 +36,7 @@ type programStep struct {
 // segment is a stretch of a step's inputs: bytes as they are, or a text to fill in.
 type segment struct {
 	raw      []byte
+	at       string // where the text is, a JSON Pointer within the inputs
 	parts    []expr.Part
 	programs []*expr.Program
 }
@@ -94,7 +96,7 @@ func (p *Program) Condition(step int, s *Scope) (bool, error) {
 	}
 	ok, err := c.True(&vars{p: p, scope: s, step: step})
 	if err != nil {
-		return false, p.fault(step, "if", err)
+		return false, p.fault(step, "/if", err)
 	}
 	return ok, nil
 }
@@ -112,11 +114,11 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 	}
 	v, err := loop.Eval(&vars{p: p, scope: s, step: step})
 	if err != nil {
-		return nil, p.fault(step, "for_each", err)
+		return nil, p.fault(step, "/for_each/in", err)
 	}
 	n, ok := v.Len()
 	if !ok {
-		return nil, p.fault(step, "for_each", &automation.Error{Code: automation.CodeExpression, Message: "it gives no list", Allowed: "array"})
+		return nil, p.fault(step, "/for_each/in", noList())
 	}
 	most := p.plan.Expressions.Iterations
 	assets := p.plan.Steps[step].ForEach.Assets
@@ -124,18 +126,18 @@ func (p *Program) Elements(step int, s *Scope) ([]Element, error) {
 		most = p.plan.Expressions.Targets
 	}
 	if n > most {
-		return nil, p.fault(step, "for_each", limitError(fmt.Sprintf("a list of %d elements", n), most, "split the list"))
+		return nil, p.fault(step, "/for_each/in", limitError(fmt.Sprintf("a list of %d elements", n), most, "split the list"))
 	}
 	values, _ := v.Elements()
 	out := make([]Element, len(values))
 	size := 0
 	for i, v := range values {
 		if out[i], err = p.element(v, assets, s); err != nil {
-			return nil, p.fault(step, "for_each", err)
+			return nil, p.fault(step, "/for_each/in", err)
 		}
 		out[i].Index = i
 		if size += len(out[i].Value); size > maxLooped {
-			return nil, p.fault(step, "for_each", limitError("a list of too many bytes", maxLooped, "loop over the fields that are needed"))
+			return nil, p.fault(step, "/for_each/in", limitError("a list of too many bytes", maxLooped, "loop over the fields that are needed"))
 		}
 	}
 	return out, nil
@@ -189,18 +191,28 @@ func (p *Program) Input(step int, s *Scope, e Element) (json.RawMessage, error) 
 			continue
 		}
 		if out, err = appendTemplate(out, g.parts, g.programs, &v); err != nil {
-			return nil, p.fault(step, "with", err)
+			return nil, p.fault(step, "/with"+g.at, err)
 		}
 		if len(out) > maxFilled {
-			return nil, p.fault(step, "with", tooLarge())
+			return nil, p.fault(step, "/with", tooLarge())
 		}
 	}
 	return out, nil
 }
 
-// fault names the step and the field in an error.
-func (p *Program) fault(step int, field string, err error) error {
+// planFault names the step of a plan that can't be compiled.
+func (p *Program) planFault(step int, err error) error {
 	e := *automation.AsError(err)
+	e.Message = "step " + p.plan.Steps[step].ID + ", the plan: " + e.Message
+	return &e
+}
+
+// fault names the step and the place in it, a JSON Pointer that begins at the step,
+// in an error.
+func (p *Program) fault(step int, at string, err error) error {
+	e := *automation.AsError(err)
+	field, _, _ := strings.Cut(at[1:], "/")
 	e.Message = "step " + p.plan.Steps[step].ID + ", " + field + ": " + e.Message
+	e.Pointer = at
 	return &e
 }

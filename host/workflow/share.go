@@ -116,7 +116,7 @@ func fillKey(parts []expr.Part, programs []*expr.Program, vars expr.Vars) (strin
 // key compiles a step's concurrency_key.
 func (c *compiler) key(i int, env *expr.Env) error {
 	w := segments{env: env}
-	if w.template(c.p.plan.Steps[i].ConcurrencyKey); w.err != nil {
+	if w.template(c.p.plan.Steps[i].ConcurrencyKey, ""); w.err != nil {
 		return w.err
 	}
 	c.p.steps[i].key = &w.out[0]
@@ -132,7 +132,7 @@ func (p *Program) ConcurrencyKey(step int, s *Scope, e Element) (string, error) 
 	}
 	key, err := fillKey(k.parts, k.programs, &vars{p: p, scope: s, step: step, element: e})
 	if err != nil {
-		return "", p.fault(step, "concurrency_key", err)
+		return "", p.fault(step, "/concurrency_key", err)
 	}
 	return key, nil
 }
