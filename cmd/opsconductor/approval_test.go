@@ -29,8 +29,12 @@ steps:
 // over a kill -9, with all that was answered kept.
 func TestApprovalsAndEvents(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "host")
-	host := startDev(t, dir)
+	onBoth(t, testApprovalsAndEvents)
+}
+
+func testApprovalsAndEvents(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	run := runID(t, host.must(t, "run", "submit", write(t, release), "--output", "json"))
 	eventually(t, "two questions", func() bool { return strings.Count(host.must(t, "approval", "list"), run) == 2 })
 	if out := host.must(t, "approval", "list"); !strings.Contains(out, "Release to us?") {
@@ -47,7 +51,7 @@ func TestApprovalsAndEvents(t *testing.T) {
 	host.must(t, "run", "event", run, "build/done", "--payload", `{"version":"1.2.3"}`, "--key", "build-7") // before anything waits for it
 	host.kill()
 
-	again := startDev(t, dir)
+	again := start()
 	again.must(t, "run", "event", run, "build/done", "--payload", `{"version":"1.2.3"}`, "--key", "build-7") // the sender tries again
 	again.must(t, "approval", "approve", run, "gate", "1")
 	if a := again.call(t, "approval", "reject", run, "gate", "0"); a.code != exitError || !strings.Contains(a.err, "approve by admin") {

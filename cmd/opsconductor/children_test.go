@@ -50,7 +50,12 @@ outputs:
 // stored workflow.
 func TestRollingPatch(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testRollingPatch)
+}
+
+func testRollingPatch(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "demo", srv.User, srv.ClientKey)
 	for _, name := range []string{"web-1", "web-2", "web-3"} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -11,11 +10,16 @@ import (
 // or that it is stored.
 func TestWorkflowsInTheDocs(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testWorkflowsInTheDocs)
+}
+
+func testWorkflowsInTheDocs(t *testing.T, start func(...string) *server) {
+	t.Helper()
 	found := blocks(t, "docs/workflows.md", "yaml")
 	if len(found) < 8 {
 		t.Fatalf("the page has %d workflows", len(found))
 	}
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "demo", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"web-1", srv.Host, srv.Port, srv.HostKeys}, "demo")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,7 +12,12 @@ import (
 // there and commands that fail.
 func TestFailures(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testFailures)
+}
+
+func testFailures(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "key", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"web-0", srv.Host, srv.Port, srv.HostKeys}, "key")

@@ -10,7 +10,12 @@ import (
 // folder that each makes and removes there would be in the other's way.
 func TestPerTarget(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"), "--per-target", "1")
+	onBoth(t, testPerTarget)
+}
+
+func testPerTarget(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start("--per-target", "1")
 	srv := sshd(t)
 	host.addCredential(t, "demo", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"web-1", srv.Host, srv.Port, srv.HostKeys}, "demo")

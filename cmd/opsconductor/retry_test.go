@@ -11,7 +11,12 @@ import (
 // again what it is for, and never repeats a command that ran.
 func TestRetryIf(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testRetryIf)
+}
+
+func testRetryIf(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "key", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"one", srv.Host, srv.Port, srv.HostKeys}, "key")

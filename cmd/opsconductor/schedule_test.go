@@ -54,8 +54,12 @@ type scheduleView struct {
 // also after the host was killed.
 func TestScheduleFires(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "host")
-	host := startDev(t, dir)
+	onBoth(t, testScheduleFires)
+}
+
+func testScheduleFires(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {}}]}`)
 	began := time.Now()
 	host.must(t, "schedule", "create", "tick", file, "--interval", "1s", "--overlap", "queue")
@@ -76,7 +80,7 @@ func TestScheduleFires(t *testing.T) {
 		t.Errorf("two runs took %s: the change woke nobody", took)
 	}
 	host.kill()
-	again := startDev(t, dir)
+	again := start()
 	before := succeeded(again)
 	eventually(t, "a run after the new start", func() bool { return succeeded(again) > before })
 	again.must(t, "schedule", "pause", "tick")
@@ -108,7 +112,12 @@ func TestScheduleRefused(t *testing.T) {
 // TestBackfillRuns: the runs of a backfill read the times that they are for.
 func TestBackfillRuns(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testBackfillRuns)
+}
+
+func testBackfillRuns(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {"at": "${{ run.scheduled_at }}"}}]}`)
 	host.must(t, "schedule", "create", "tick", file, "--cron", "30 2 * * *", "--time-zone", "Europe/Berlin")
 	backfill := func(more ...string) []struct{ Outcome, Run string } {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -10,7 +9,12 @@ import (
 // the command on the target is stopped.
 func TestWhichTimeout(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testWhichTimeout)
+}
+
+func testWhichTimeout(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "key", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"one", srv.Host, srv.Port, srv.HostKeys}, "key")

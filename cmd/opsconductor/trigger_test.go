@@ -33,6 +33,11 @@ type hookAnswer struct {
 // the webhook that curl sends with a signature of openssl's.
 func TestTriggersInTheDocs(t *testing.T) {
 	t.Parallel()
+	onBoth(t, testTriggersInTheDocs)
+}
+
+func testTriggersInTheDocs(t *testing.T, start func(...string) *server) {
+	t.Helper()
 	for _, tool := range []string{"openssl", "curl", "sh", "od"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("the page's example needs %s", tool)
@@ -40,7 +45,7 @@ func TestTriggersInTheDocs(t *testing.T) {
 	}
 	found := page(t, "triggers.md")
 	file := write(t, found["deploy.yaml"])
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	host := start()
 	commands := strings.Split(strings.TrimSpace(found["commands"]), "\n")
 	if len(commands) != 8 {
 		t.Fatalf("the page has the commands %q", commands)

@@ -76,7 +76,12 @@ steps:
 // unknown, for both are confirmed dead. They are gone from the target.
 func TestCommandsThatAreStopped(t *testing.T) {
 	t.Parallel()
-	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	onBoth(t, testCommandsThatAreStopped)
+}
+
+func testCommandsThatAreStopped(t *testing.T, start func(...string) *server) {
+	t.Helper()
+	host := start()
 	srv := sshd(t)
 	host.addCredential(t, "good", srv.User, srv.ClientKey)
 	host.addAsset(t, target{"one", srv.Host, srv.Port, srv.HostKeys}, "good")

@@ -184,26 +184,8 @@ func TestRate(t *testing.T) {
 		stop()
 		f.start(f.st, executor(g.execute))
 		f.await(id, ended)
-		// By the grants' own times: in any span at most the burst and one for each interval.
-		var granted []time.Time
-		entries, err := f.st.RunEntries(t.Context(), automation.DefaultTenant, id, 0, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			for _, fact := range e.Facts {
-				if fact.Kind == automation.FactAttemptGranted {
-					granted = append(granted, fact.At)
-				}
-			}
-		}
-		for i, from := range granted {
-			for j := i; j < len(granted); j++ {
-				if n, span := j-i+1, granted[j].Sub(from); float64(n) > 2+span.Seconds()*10 {
-					t.Fatalf("%d were granted within %s; want at most 2 and 10 a second", n, span)
-				}
-			}
-		}
+		granted := f.granted(id) // by the grants' own times
+		spaced(t, granted, rate)
 		if len(granted) != 12 {
 			t.Errorf("%d grants; want 12", len(granted))
 		}
