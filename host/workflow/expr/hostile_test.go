@@ -105,7 +105,7 @@ func TestHostile(t *testing.T) {
 			if held > 50<<20 {
 				t.Errorf("it held %d MB", held>>20)
 			}
-			if took > 10*time.Second {
+			if took > time.Minute { // a second on a machine with nothing else to do; without a bound, hours
 				t.Errorf("it took %s", took)
 			}
 			if code := automation.CodeOf(err); err != nil && code != automation.CodeLimit && code != automation.CodeExpression {
