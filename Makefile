@@ -51,6 +51,10 @@ race: setup build ## Run the tests of what runs concurrently under the race dete
 walk: ## Walk the scheduler's machine by random events (WALK_EVENTS)
 	@WALK_EVENTS=$(WALK_EVENTS) go test -count=1 -v -run '^TestWalk$$' ./host/scheduler/machine
 
+.PHONY: attack
+attack: ## Let every hostile module at a host, on both engines, and print how each ended
+	@OPSCONDUCTOR_ATTACK=all go test -count=1 -v -timeout 10m -run '^TestAttacks$$' ./host/runner/attack
+
 .PHONY: vet
 vet: ## Run go vet
 	@go vet ./...

@@ -72,6 +72,7 @@ func rooms() map[string]room {
 
 		"host/worker":                     {may: []string{nouns}, tests: t},
 		"host/runner":                     {may: []string{nouns, "host/worker", "host/store", "host/registry", "host/registry/schema", "host/runner/engine", "host/vault", "host/inventory", "hostfuncs"}, tests: t},
+		"host/runner/attack":              {tests: t},
 		"host/runner/engine":              {may: []string{nouns, "hostfuncs", "host/registry/wasmfile"}, tests: t},
 		"host/registry":                   {may: []string{nouns, "host/store", "host/registry/schema", "host/registry/wasmfile", "host/runner/engine", "schemas"}, tests: t},
 		"host/registry/wasmfile":          {may: []string{nouns}, tests: t, noHTTP: true},

@@ -16,6 +16,7 @@ part make vet
 part make lint
 part make test
 part make walk
+part make attack
 part make race
 part make fuzz
 part make bench BENCHFLAGS=-benchtime=1x

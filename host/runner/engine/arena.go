@@ -17,7 +17,7 @@ const (
 	arenaSplit  = 128       // a free block is split when so much would be left of it
 	arenaMost   = 1<<32 - 1 // offsets are 32 bits wide in truth
 	arenaKept   = 64 << 10  // how much of a buffer is kept for the next attempt
-	blockBytes  = 16        // what a block costs the host,
+	blockBytes  = 64        // what a block costs the host, with the copies that growing leaves,
 	blocksFree  = 4096      // and how many are not counted
 )
 

@@ -88,7 +88,8 @@ type Result struct {
 	RC uint32
 	// Output is the guest's output.
 	Output []byte
-	// Failure is the error text that the guest set; "" without one.
+	// Failure is the error text that the guest set, of which 64 KiB are kept; ""
+	// without one.
 	Failure string
 	Usage   Usage
 }

@@ -12,6 +12,9 @@ import (
 	"opsconductor.dev/host/registry/wasmfile"
 )
 
+// failureBytes is how much is kept of the error text that a guest sets.
+const failureBytes = 64 << 10
+
 // instance is a sandbox for one attempt.
 type instance struct {
 	module *compiled
@@ -69,15 +72,16 @@ func (i *instance) log(level, message string) {
 	}
 }
 
-// sleep is the guest's only way to wait: no longer than the limit, and not past
-// the end of the call.
+// sleep is the guest's only way to wait: no longer than the limit. The end of the
+// call ends the guest.
 func (i *instance) sleep(ns int64) {
 	ctx := *i.ctx.Load()
 	t := time.NewTimer(min(time.Duration(max(ns, 0)), i.config.Limits.Sleep))
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-ctx.Done():
+	case <-ctx.Done(): // else it could believe that it had slept, and succeed
+		i.halt(stopped(ctx, i.doing))
 	}
 }
 
@@ -105,7 +109,7 @@ func (i *instance) Call(ctx context.Context, export string, input []byte) (Resul
 	if len(a.output) > i.config.Limits.OutputBytes {
 		return r, overrun(automation.CodeOutputLimit, "output_bytes", "the action's output has %d bytes, more than the limit of %d", len(a.output), i.config.Limits.OutputBytes)
 	}
-	r.RC, r.Output, r.Failure, i.sound = a.rc, a.output, a.failure, true
+	r.RC, r.Output, r.Failure, i.sound = a.rc, a.output, a.failure[:min(len(a.failure), failureBytes)], true
 	return r, nil
 }
 

@@ -169,7 +169,7 @@ func (g *nativeGuest) call(ctx context.Context, i *instance, export string, inpu
 	if a.err != nil || i.exited.Load() {
 		return a
 	}
-	if text, ok := g.arena.copyOf(g.arena.failure, g.arena.lengthOf(g.arena.failure)); ok {
+	if text, ok := g.arena.copyOf(g.arena.failure, min(g.arena.lengthOf(g.arena.failure), failureBytes)); ok {
 		a.failure = string(text)
 	}
 	a.output, _ = g.arena.copyOf(g.arena.output, g.arena.outputLength)
