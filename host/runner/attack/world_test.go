@@ -75,11 +75,10 @@ type settings struct {
 	limits   engine.Limits
 	registry wasmfile.Limits
 	logBytes int
-	timeout  time.Duration
 }
 
 func defaults() settings {
-	s := settings{engine: engine.DefaultSettings(), limits: engine.DefaultLimits(), registry: wasmfile.DefaultLimits(), timeout: budget}
+	s := settings{engine: engine.DefaultSettings(), limits: engine.DefaultLimits(), registry: wasmfile.DefaultLimits()}
 	s.engine.GuestGrace, s.engine.HostGrace = budget/2, budget/2
 	return s
 }
@@ -192,25 +191,25 @@ func attempt(digest automation.Digest, input json.RawMessage, timeout time.Durat
 
 // ending is how an attack went.
 type ending struct {
-	code     automation.Code
-	err      error
-	stage    string // upload or call
-	upload   time.Duration
-	call     time.Duration
-	outcome  automation.Outcome
-	growth   int64
-	attempts int
+	code    automation.Code
+	err     error
+	stage   string // upload or call
+	upload  time.Duration
+	call    time.Duration
+	outcome automation.Outcome
+	growth  int64
+	budget  time.Duration // that the call had
 }
 
-// assault carries out an attack: upload, then one attempt.
-func (h *host) assault(tb testing.TB, a attack, wasm []byte) ending {
+// assault carries out an attack: upload, then one attempt with a budget.
+func (h *host) assault(tb testing.TB, a attack, wasm []byte, budget time.Duration) ending {
 	tb.Helper()
 	if a.direct {
-		return h.straight(tb, wasm)
+		return h.straight(tb, wasm, budget)
 	}
 	began := time.Now()
 	_, _, err := h.registry.Examine(tb.Context(), wasm)
-	e := ending{stage: "upload", upload: time.Since(began)}
+	e := ending{stage: "upload", upload: time.Since(began), budget: budget}
 	if err != nil {
 		e.code, e.err = automation.CodeOf(err), err
 		return e
@@ -219,7 +218,7 @@ func (h *host) assault(tb testing.TB, a attack, wasm []byte) ending {
 	defer h.shelf.drop(digest)
 	r := h.runner(tb)
 	began, e.stage = time.Now(), "call"
-	e.outcome = r.Execute(tb.Context(), attempt(digest, a.input, h.settings.timeout), nil)
+	e.outcome = r.Execute(tb.Context(), attempt(digest, a.input, budget), nil)
 	e.call, e.code = time.Since(began), contained
 	if e.outcome.Error != nil {
 		e.code, e.err = e.outcome.Error.Code, e.outcome.Error
@@ -228,9 +227,9 @@ func (h *host) assault(tb testing.TB, a attack, wasm []byte) ending {
 }
 
 // straight gives a module to the engine, which no registry has looked at.
-func (h *host) straight(tb testing.TB, wasm []byte) ending {
+func (h *host) straight(tb testing.TB, wasm []byte, budget time.Duration) ending {
 	tb.Helper()
-	e := ending{stage: "upload"}
+	e := ending{stage: "upload", budget: budget}
 	began := time.Now()
 	digest := h.shelf.put(wasm)
 	defer h.shelf.drop(digest)
@@ -241,7 +240,7 @@ func (h *host) straight(tb testing.TB, wasm []byte) ending {
 		return e
 	}
 	defer m.Release()
-	ctx, cancel := context.WithTimeout(tb.Context(), h.settings.timeout)
+	ctx, cancel := context.WithTimeout(tb.Context(), budget)
 	defer cancel()
 	e.stage, began = "call", time.Now()
 	e.code, e.err = contained, runIn(ctx, m, h.settings.limits)
