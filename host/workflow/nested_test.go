@@ -73,7 +73,7 @@ func TestNestedFaults(t *testing.T) {
 	t.Parallel()
 	const at = "/steps/0"
 	const call = `uses: workflow.patch@1, for_each: {in: targets}`
-	var names = "broken, l1, l2, l3, l4, l5, l6, loop, many, outer, own, patch, pool"
+	names := "broken, l1, l2, l3, l4, l5, l6, loop, many, outer, own, patch, pool"
 	tests := map[string]struct {
 		definition string
 		want       brief

@@ -66,7 +66,7 @@ type scanArguments struct {
 	categoryInverted, categoryMask, categoryAnyOf, returnedCategoriesMask uint64
 }
 
-type scanRegion struct{ start, end, categories uint64 }
+type scanRegion struct{ start, end, _ uint64 } // the last: its categories
 
 // own calls each for the ranges of a mapping whose pages are the process's own, in
 // memory or swapped out, from the first to the last. Nobody may write meanwhile.

@@ -110,16 +110,6 @@ func newRules(list []automation.Limit) rules {
 	return out
 }
 
-// has reports whether there is any rule of a kind.
-func (r rules) has(kind automation.LimitKind) bool {
-	for k := range r {
-		if k.kind == kind {
-			return true
-		}
-	}
-	return false
-}
-
 // of returns what the rules say of a value; most is the bound without them.
 func (r rules) of(kind automation.LimitKind, match string, most int) (int, *automation.Rate) {
 	var rate *automation.Rate

@@ -150,7 +150,8 @@ func parkedRound(b *testing.B, parked int) float64 {
 	b.Helper()
 	const starts = 50_000
 	rules := []automation.Limit{
-		{Kind: automation.LimitGlobal, Max: 200}, {Kind: automation.LimitPlugin, Match: "busy", Max: 1},
+		{Kind: automation.LimitGlobal, Max: 200},
+		{Kind: automation.LimitPlugin, Match: "busy", Max: 1},
 		{Kind: automation.LimitConcurrency, Max: 1},
 	}
 	m := machine.New(machine.Limits{Rules: rules, PerTarget: 10})
