@@ -11,8 +11,19 @@
 // every step that it needs has ended: it is skipped when one of those did not
 // succeed or its condition is false, else its fan-out is evaluated and its items
 // become ready. Grant gives ready items to a host, taking every limit that an
-// item counts against together, or parks the item on the one that blocks. An
-// attempt's end frees the limits and wakes what was parked on them.
+// item counts against together, or lets it wait for the one that has no room. An
+// attempt's end frees the limits and lets in what waits for them.
+//
+// # Waiting
+//
+// What waits stands in lines: one for each task queue, one for each limit and
+// queue. In a line stand the lanes of runs (a run's items of one priority), each at
+// its rank: the time of its last start, or since when its first item is ready, less a
+// minute for each step of priority. A lane has flows: the items of a step that
+// count against the same limits, which move from line to line as one. A flow that is
+// let in from a limit's line either uses the room or hands it on when it leaves its
+// queue's line. Items count as ready all that time: Why says what they wait for.
+//
 //
 // # Use
 //
