@@ -24,7 +24,6 @@
 // let in from a limit's line either uses the room or hands it on when it leaves its
 // queue's line. Items count as ready all that time: Why says what they wait for.
 //
-//
 // # Use
 //
 // Replay folds a stored entry. Handle folds a new fact, Advance fires timers,
