@@ -145,6 +145,7 @@ func modules() map[string][]string {
 		"golang.org/x/term":                        {"cmd/opsconductor"},
 		"github.com/prometheus/client_golang":      {"host/telemetry"},
 		"golang.org/x/crypto":                      {"hostfuncs/ssh", "hostfuncs/ssh/sshtest"},
+		"github.com/pkg/sftp":                      {"hostfuncs/ssh", "hostfuncs/ssh/sshtest"},
 		"github.com/miekg/dns":                     {"hostfuncs/probe"},
 		"golang.org/x/sync":                        {"*"},
 		"golang.org/x/sys":                         {"host/runner/engine"},

@@ -1,5 +1,6 @@
-// Package ssh runs commands on machines over SSH (RFC 4251 to 4254), as a typed
-// Go API (Pool) and as the host function ssh_exec (Functions).
+// Package ssh runs commands on machines over SSH (RFC 4251 to 4254), and reads and
+// writes their files over SFTP, as a typed Go API (Pool) and as host functions
+// (Functions).
 //
 // # Connections
 //
@@ -31,4 +32,16 @@
 //
 // A command that ends while a process that it started in the background holds its
 // output open is given Options.DrainGrace for the rest of the output.
+//
+// # Files
+//
+// Each call opens an SFTP session on a connection of the pool. A server that owes
+// an answer and is silent for Options.FileTimeout, or sends far more than was asked
+// for, is left. A file is written beside its place under an unguessable name,
+// for its owner alone from the first moment, flushed where the server can (fsync),
+// read back and compared, and then renamed over what is there (posix-rename); a
+// server without that extension has the old file moved aside first, and back when
+// the second rename fails. What was begun is removed on any failure, also when the
+// call is cancelled; the error says whether it was. Reading does not change a
+// target, so its errors are of phase before and may be tried again.
 package ssh

@@ -53,6 +53,10 @@ const (
 func Functions(p *Pool) []hostfuncs.Func {
 	return []hostfuncs.Func{
 		hostfuncs.New("ssh_exec", "Runs a program or a script on a target over SSH.", true, p.exec),
+		hostfuncs.New("ssh_put", "Writes a file on a target over SFTP, whole or not at all.", true, p.put),
+		hostfuncs.New("ssh_get", "Reads a file of a target over SFTP.", false, p.get),
+		hostfuncs.New("ssh_stat", "Says what is at a path of a target.", false, p.stat),
+		hostfuncs.New("ssh_list", "Says what is in a folder of a target.", false, p.list),
 	}
 }
 
@@ -63,32 +67,47 @@ func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) 
 	if err != nil {
 		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", name, err)
 	}
-	t, err := s.Broker.Target(ctx, s, name, req.Target)
+	e, err := target(ctx, s, name, req.Target, req.Credential)
 	if err != nil {
 		return ExecResult{}, err
+	}
+	cmd.Redact, cmd.Slack = s.Redact, s.LongestSecret()
+	cmd.Begin = noted(s, e.Name)
+	res, err := p.Exec(ctx, e, cmd)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	return newExecResult(e.Name, res), nil
+}
+
+// target returns the endpoint that a call is about, as the session's broker gives
+// it, and lets the session know the secrets.
+func target(ctx context.Context, s *hostfuncs.Session, function, name, credential string) (Endpoint, error) {
+	t, err := s.Broker.Target(ctx, s, function, name)
+	if err != nil {
+		return Endpoint{}, err
 	}
 	hostfuncs.Note(ctx, t.Name, "")
 	if t.Protocol != "" && t.Protocol != "ssh" {
-		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: target %s speaks %s, not ssh; set its protocol in the inventory", name, t.Name, t.Protocol)
+		return Endpoint{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: target %s speaks %s, not ssh; set its protocol in the inventory", function, t.Name, t.Protocol)
 	}
-	cred, err := s.Broker.Credential(ctx, s, name, t, req.Credential)
+	cred, err := s.Broker.Credential(ctx, s, function, t, credential)
 	if err != nil {
-		return ExecResult{}, err
+		return Endpoint{}, err
 	}
 	s.Opened(cred.Password, cred.PrivateKey, cred.Passphrase)
-	cmd.Redact, cmd.Slack = s.Redact, s.LongestSecret()
-	cmd.Begin = func(ctx context.Context, hash string) error {
-		hostfuncs.Note(ctx, t.Name, hash)
+	return Endpoint{
+		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys,
+		Credential: cred, Check: s.Check(function, t.Address),
+	}, nil
+}
+
+// noted returns what commits the intent to act on a target.
+func noted(s *hostfuncs.Session, name string) func(context.Context, string) error {
+	return func(ctx context.Context, hash string) error {
+		hostfuncs.Note(ctx, name, hash)
 		return s.Begin(ctx, hash)
 	}
-	res, err := p.Exec(ctx, Endpoint{
-		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys,
-		Credential: cred, Check: s.Check(name, t.Address),
-	}, cmd)
-	if err != nil {
-		return ExecResult{}, err
-	}
-	return newExecResult(t.Name, res), nil
 }
 
 // command checks a request against the schema's bounds and returns the command.

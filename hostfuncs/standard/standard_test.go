@@ -3,9 +3,12 @@ package standard_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +32,8 @@ type peers struct {
 	set     *standard.Set
 	sshd    *sshtest.Server
 	ssh     *sshtest.Fake // knows a password, for redaction
+	slow    *sshtest.Fake // falls silent where files are concerned
+	dir     string        // on all three
 	dns     net.PacketConn
 	touched atomic.Int64
 	log     chan string
@@ -40,14 +45,20 @@ func setup(t *testing.T) *peers {
 	t.Helper()
 	p := &peers{log: make(chan string, 1000)}
 	var err error
-	if p.sshd, err = sshtest.Start(context.WithoutCancel(t.Context()), sshtest.Config{Dir: t.TempDir()}); err != nil {
+	if p.sshd, err = sshtest.Start(context.WithoutCancel(t.Context()), sshtest.Config{Dir: t.TempDir(), Options: []string{"Subsystem sftp internal-sftp"}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.sshd.Stop() })
-	if p.ssh, err = sshtest.StartFake(sshtest.FakeConfig{Password: password}); err != nil {
+	if p.ssh, err = sshtest.StartFake(sshtest.FakeConfig{Password: password, SFTP: &sshtest.SFTP{}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.ssh.Stop)
+	silent := []sshtest.SFTPKind{sshtest.SFTPWrite, sshtest.SFTPRead, sshtest.SFTPReaddir, sshtest.SFTPReadlink}
+	if p.slow, err = sshtest.StartFake(sshtest.FakeConfig{Password: password, SFTP: &sshtest.SFTP{Stall: silent}}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.slow.Stop)
+	p.dir = files(t)
 	p.dns = nameServer(t)
 	dialer := hostfuncs.Dialer{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		p.touched.Add(1)
@@ -63,6 +74,28 @@ func setup(t *testing.T) *peers {
 	})
 	t.Cleanup(func() { _ = p.set.Close() })
 	return p
+}
+
+// files makes a folder with what the functions for files are tried on.
+func files(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "small"), []byte("hello"), 0o600),
+		os.WriteFile(filepath.Join(dir, "big"), make([]byte, 100_000), 0o600),
+		os.WriteFile(filepath.Join(dir, "secret"), []byte("x"+password+"y"), 0o600),
+		os.Symlink(password, filepath.Join(dir, "link")),
+		os.Mkdir(filepath.Join(dir, "many"), 0o700),
+		os.Mkdir(filepath.Join(dir, "few"), 0o700),
+		os.WriteFile(filepath.Join(dir, "few", password), nil, 0o600),
+	)
+	for i := range 300 {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "many", fmt.Sprint(i)), nil, 0o600))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // nameServer answers every question over UDP: names that begin with "silent" not
@@ -107,12 +140,12 @@ func (p *peers) session() (*hostfuncs.Session, *hostfunctest.Broker) {
 	}
 	own := target("web1", p.sshd.Port, p.sshd.HostKeys[0], "key")
 	b := &hostfunctest.Broker{
-		Targets: map[string]hostfuncs.Target{"web1": own, "echo1": target("echo1", p.ssh.Port, p.ssh.HostKey, "pass")},
+		Targets: map[string]hostfuncs.Target{"web1": own, "echo1": target("echo1", p.ssh.Port, p.ssh.HostKey, "pass"), "slow1": target("slow1", p.slow.Port, p.slow.HostKey, "pass")},
 		Credentials: map[string]hostfuncs.Credential{
 			"key":  {Name: "key", Version: 1, Kind: "ssh_key", Username: p.sshd.User, PrivateKey: hostfunctest.Secret(p.sshd.ClientKey)},
 			"pass": {Name: "pass", Version: 1, Kind: "password", Username: "tester", Password: hostfunctest.Secret(password)},
 		},
-		Bound:  map[string][]string{"key": {"web1"}, "pass": {"echo1"}},
+		Bound:  map[string][]string{"key": {"web1"}, "pass": {"echo1", "slow1"}},
 		Forbid: func(a netip.Addr) bool { return a.IsLinkLocalUnicast() },
 	}
 	for _, f := range p.set.Functions() {
@@ -131,12 +164,43 @@ func (p *peers) subjects() map[string]hostfunctest.Subject {
 	dns := func(name string) string {
 		return fmt.Sprintf(`{"name":%q,"type":"TXT","server":"127.0.0.1","server_port":%s,"timeout_ms":60000}`, name, port)
 	}
+	file := func(name, more string) string {
+		return fmt.Sprintf(`{"path":%q%s}`, filepath.Join(p.dir, name), more)
+	}
 	return map[string]hostfunctest.Subject{
 		"ssh_exec": {
 			Request:    `{"argv":["echo","hello"]}`,
 			Slow:       `{"argv":["sleep","1000"]}`,
 			Flood:      `{"argv":["sh","-c","yes | head -c 100000; yes | head -c 100000 >&2"]}`,
 			Echo:       `{"target":"echo1","argv":["sh","-c","echo ` + password + `; echo x` + password + `y >&2"]}`,
+			EchoSecret: password,
+		},
+		"ssh_put": {
+			Request:    file("put", `,"content":"hello"`),
+			Slow:       file("slow", `,"content":"hello","target":"slow1"`),
+			Echo:       file(password, `,"content":"hello","target":"echo1"`),
+			EchoSecret: password,
+			Without:    map[string]string{"flood": "it returns nothing that the remote side sends"},
+		},
+		"ssh_get": {
+			Request:    file("small", ""),
+			Slow:       file("small", `,"target":"slow1"`),
+			Flood:      file("big", ""),
+			Echo:       file("secret", `,"target":"echo1"`),
+			EchoSecret: password,
+		},
+		"ssh_stat": {
+			Request:    file("small", ""),
+			Slow:       file("link", `,"target":"slow1"`),
+			Echo:       file("link", `,"target":"echo1"`),
+			EchoSecret: password,
+			Without:    map[string]string{"flood": "it returns one entry"},
+		},
+		"ssh_list": {
+			Request:    file("many", ""),
+			Slow:       file("many", `,"target":"slow1"`),
+			Flood:      file("many", ""),
+			Echo:       file("few", `,"target":"echo1"`),
 			EchoSecret: password,
 		},
 		"probe_tcp": {
@@ -168,7 +232,7 @@ func TestFunctions(t *testing.T) {
 			continue
 		}
 		delete(subjects, f.Name)
-		s.Func, s.Session, s.Touched = f, p.session, func() int { return int(p.touched.Load()) }
+		s.Func, s.Session, s.Touched = f, p.session, func() int { return int(p.touched.Load()) + p.slow.Stalls() }
 		t.Run(f.Name, func(t *testing.T) { hostfunctest.Run(t, s) })
 	}
 	for name := range subjects {

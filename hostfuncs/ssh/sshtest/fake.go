@@ -54,6 +54,8 @@ type FakeConfig struct {
 	Crypto ssh.Config
 	// RefuseSessions answers every opening of a session with a refusal.
 	RefuseSessions bool
+	// SFTP says how the sftp subsystem behaves; nil: there is none.
+	SFTP *SFTP
 }
 
 // Fake is an SSH server in process.
@@ -70,6 +72,7 @@ type Fake struct {
 
 	accepted  atomic.Int64
 	execs     atomic.Int64
+	stalls    atomic.Int64
 	mu        sync.Mutex
 	passwords []string
 	dropped   int
@@ -244,6 +247,12 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = ch.Close() }()
 	for r := range requests {
+		if r.Type == "subsystem" && f.conf.SFTP != nil {
+			_ = r.Reply(true, nil)
+			f.wg.Go(func() { ssh.DiscardRequests(requests) })
+			f.sftp(ctx, ch)
+			return
+		}
 		if r.Type != "exec" {
 			_ = r.Reply(false, nil)
 			continue

@@ -174,3 +174,215 @@ type SSHExecResult struct {
 	// Milliseconds from asking the target to run it to its end.
 	DurationMS int `json:"duration_ms"`
 }
+
+// SSHGet calls the host function ssh_get. Reads a whole regular file of a target over SFTP. A file
+// that is longer than what may be returned is an error of code output_limit, never cut. Its error
+// is an *Error.
+func (c *Context) SSHGet(request SSHGetRequest) (SSHGetResult, error) {
+	return call[SSHGetResult](c, "ssh_get", importSSHGet, request)
+}
+
+// SSHGetRequest is what ssh_get is asked.
+type SSHGetRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// Which file to read. A symbolic link is followed. A path that does not begin with / starts in the
+	// folder into which the server puts the account. No NUL characters.
+	Path string `json:"path"`
+	// Bytes that the file may have. 0, or more than the attempt's limit: the attempt's limit.
+	MaxBytes int `json:"max_bytes,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHGetResult is what ssh_get answers.
+type SSHGetResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// The content as text. Empty when content_base64 is there.
+	Content string `json:"content"`
+	// The content as bytes. Only there when it is not valid UTF-8.
+	ContentBase64 []byte `json:"content_base64,omitempty"`
+	// Bytes that were read.
+	Size int `json:"size"`
+	// SHA-256 of the file as it is on the target, hexadecimal.
+	Sha256 string `json:"sha256"`
+	// Permission bits, as four octal digits.
+	Mode string `json:"mode"`
+	// Number of the user that owns it.
+	Uid int `json:"uid"`
+	// Number of the group that owns it.
+	Gid int `json:"gid"`
+	// When the content was last changed, by the target's clock.
+	Modified string `json:"modified"`
+	// A secret of a credential was taken out of the content, so it is not what sha256 is of.
+	Redacted bool `json:"redacted"`
+}
+
+// SSHList calls the host function ssh_list. Says what is in a folder of a target, over SFTP, by
+// name. Its error is an *Error.
+func (c *Context) SSHList(request SSHListRequest) (SSHListResult, error) {
+	return call[SSHListResult](c, "ssh_list", importSSHList, request)
+}
+
+// SSHListRequest is what ssh_list is asked.
+type SSHListRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// The folder. A path that does not begin with / starts in the folder into which the server puts the
+	// account. No NUL characters.
+	Path string `json:"path"`
+	// Entries to return at most. 0: 1000.
+	Limit int `json:"limit,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHListResult is what ssh_list answers.
+type SSHListResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// What is in the folder, sorted by name, without . and .. ; symbolic links are not followed.
+	Entries []SSHListEntry `json:"entries"`
+	// There are more entries than were returned, by limit or by the attempt's limit for output.
+	Truncated bool `json:"truncated"`
+}
+
+// SSHListEntry is part of what ssh_list is asked or answers. One entry of a folder.
+type SSHListEntry struct {
+	// Name, without the folder. Empty when name_base64 is there.
+	Name string `json:"name"`
+	// Name as bytes. Only there when it is not valid UTF-8.
+	NameBase64 []byte `json:"name_base64,omitempty"`
+	// What it is: other is a device, a socket or a pipe; unknown: the server does not say.
+	Type string `json:"type"`
+	// Bytes, as the server says.
+	Size int `json:"size"`
+	// Permission bits, as four octal digits.
+	Mode string `json:"mode"`
+	// Number of the user that owns it.
+	Uid int `json:"uid"`
+	// Number of the group that owns it.
+	Gid int `json:"gid"`
+	// When the content was last changed, by the target's clock.
+	Modified string `json:"modified"`
+	// Of a symbolic link that was asked for by itself: where it leads.
+	Link string `json:"link,omitempty"`
+	// The same as bytes. Only there when it is not valid UTF-8.
+	LinkBase64 []byte `json:"link_base64,omitempty"`
+}
+
+// SSHPut calls the host function ssh_put. Writes a file on a target over SFTP: at its path there is
+// the old file or the whole new one, never a part. The content goes to a new file in the same
+// folder, is read back and compared by SHA-256, and is then renamed. Content that is there already
+// is not sent again. Its error is an *Error.
+func (c *Context) SSHPut(request SSHPutRequest) (SSHPutResult, error) {
+	return call[SSHPutResult](c, "ssh_put", importSSHPut, request)
+}
+
+// SSHPutRequest is what ssh_put is asked. At most one of content and content_base64 is given;
+// neither is an empty file.
+type SSHPutRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// Where to write it. Its folder exists. A symbolic link there is replaced, not followed. A path
+	// that does not begin with / starts in the folder into which the server puts the account. No NUL
+	// characters.
+	Path string `json:"path"`
+	// The content, as text.
+	Content string `json:"content,omitempty"`
+	// The content, as bytes. Not together with content.
+	ContentBase64 []byte `json:"content_base64,omitempty"`
+	// Permission bits, as octal digits. Left out: those of the file that is there, else 0644.
+	Mode string `json:"mode,omitempty"`
+	// Numbers of user and group: 0:0, 1000 or :100. Left out: those of the file that is there, else
+	// whom the server makes the owner.
+	Owner string `json:"owner,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has. When it is
+	// over what was begun is removed.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHPutResult is what ssh_put answers.
+type SSHPutResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// Bytes of the content.
+	Size int `json:"size"`
+	// SHA-256 of the content, hexadecimal.
+	Sha256 string `json:"sha256"`
+	// Permission bits, as four octal digits.
+	Mode string `json:"mode"`
+	// False: content, mode and owner were so already, and nothing was done.
+	Changed bool `json:"changed"`
+	// False: the server cannot rename over a file, so for a moment there was none at the path.
+	Atomic bool `json:"atomic"`
+}
+
+// SSHStat calls the host function ssh_stat. Says what is at a path of a target, over SFTP. Nothing
+// there is a result, not an error. Its error is an *Error.
+func (c *Context) SSHStat(request SSHStatRequest) (SSHStatResult, error) {
+	return call[SSHStatResult](c, "ssh_stat", importSSHStat, request)
+}
+
+// SSHStatRequest is what ssh_stat is asked.
+type SSHStatRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// What to look at. A path that does not begin with / starts in the folder into which the server
+	// puts the account. No NUL characters.
+	Path string `json:"path"`
+	// Follow a symbolic link at the path.
+	Follow bool `json:"follow,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHStatResult is what ssh_stat answers.
+type SSHStatResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// Something is there.
+	Exists bool        `json:"exists"`
+	File   SSHStatFile `json:"file,omitempty"`
+}
+
+// SSHStatFile is part of what ssh_stat is asked or answers. What is there. Absent when nothing is.
+type SSHStatFile struct {
+	// Name, without the folder. Empty when name_base64 is there.
+	Name string `json:"name"`
+	// Name as bytes. Only there when it is not valid UTF-8.
+	NameBase64 []byte `json:"name_base64,omitempty"`
+	// What it is: other is a device, a socket or a pipe; unknown: the server does not say.
+	Type string `json:"type"`
+	// Bytes, as the server says.
+	Size int `json:"size"`
+	// Permission bits, as four octal digits.
+	Mode string `json:"mode"`
+	// Number of the user that owns it.
+	Uid int `json:"uid"`
+	// Number of the group that owns it.
+	Gid int `json:"gid"`
+	// When the content was last changed, by the target's clock.
+	Modified string `json:"modified"`
+	// Of a symbolic link that was asked for by itself: where it leads.
+	Link string `json:"link,omitempty"`
+	// The same as bytes. Only there when it is not valid UTF-8.
+	LinkBase64 []byte `json:"link_base64,omitempty"`
+}

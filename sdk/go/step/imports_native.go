@@ -10,3 +10,7 @@ func importLog(uint64) uint64      { return 0 }
 func importProbeDNS(uint64) uint64 { return 0 }
 func importProbeTCP(uint64) uint64 { return 0 }
 func importSSHExec(uint64) uint64  { return 0 }
+func importSSHGet(uint64) uint64   { return 0 }
+func importSSHList(uint64) uint64  { return 0 }
+func importSSHPut(uint64) uint64   { return 0 }
+func importSSHStat(uint64) uint64  { return 0 }

@@ -15,3 +15,15 @@ func importProbeTCP(request uint64) (envelope uint64)
 
 //go:wasmimport extism:host/user ssh_exec
 func importSSHExec(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_get
+func importSSHGet(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_list
+func importSSHList(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_put
+func importSSHPut(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_stat
+func importSSHStat(request uint64) (envelope uint64)

@@ -27,3 +27,27 @@ func (h *Harness) SSHExec(fake func(step.SSHExecRequest) (step.SSHExecResult, er
 	h.functions["ssh_exec"] = answer(fake)
 	return h
 }
+
+// SSHGet has fake answer the calls of ssh_get.
+func (h *Harness) SSHGet(fake func(step.SSHGetRequest) (step.SSHGetResult, error)) *Harness {
+	h.functions["ssh_get"] = answer(fake)
+	return h
+}
+
+// SSHList has fake answer the calls of ssh_list.
+func (h *Harness) SSHList(fake func(step.SSHListRequest) (step.SSHListResult, error)) *Harness {
+	h.functions["ssh_list"] = answer(fake)
+	return h
+}
+
+// SSHPut has fake answer the calls of ssh_put.
+func (h *Harness) SSHPut(fake func(step.SSHPutRequest) (step.SSHPutResult, error)) *Harness {
+	h.functions["ssh_put"] = answer(fake)
+	return h
+}
+
+// SSHStat has fake answer the calls of ssh_stat.
+func (h *Harness) SSHStat(fake func(step.SSHStatRequest) (step.SSHStatResult, error)) *Harness {
+	h.functions["ssh_stat"] = answer(fake)
+	return h
+}
