@@ -150,7 +150,7 @@ func (c *cli) report(ctx context.Context, host *client.Client, id client.RunID) 
 		return err
 	}
 	if c.format == formatTable {
-		if err := c.showItems(ctx, host, id, ""); err != nil {
+		if err := c.showFewItems(ctx, host, id, steps.Items); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.out)
@@ -162,6 +162,22 @@ func (c *cli) report(ctx context.Context, host *client.Client, id client.RunID) 
 		return err
 	}
 	return runExit(run.State, steps.Items)
+}
+
+// maxReported is how many items the report of a run lists one by one.
+const maxReported = 500
+
+// showFewItems lists a run's items, or says how to, when they are very many.
+func (c *cli) showFewItems(ctx context.Context, host *client.Client, id client.RunID, steps []client.Step) error {
+	n := 0
+	for _, s := range steps {
+		n += s.Items
+	}
+	if n > maxReported {
+		fmt.Fprintf(c.out, "%d items: opsconductor run items %s lists them\n", n, id)
+		return nil
+	}
+	return c.showItems(ctx, host, id, "")
 }
 
 func (c *cli) waitCommand() *cobra.Command {

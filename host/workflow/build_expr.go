@@ -23,7 +23,7 @@ func (b *builder) readLoop(s *step, in *node, at string) {
 			Suggestion: schema.DidYouMean(in.text, []string{"targets"}),
 		})
 	default:
-		s.forEach.expression, s.forEach.size = parts[0].Expression, b.Limits.Iterations
+		s.forEach.expression, s.forEach.size = parts[0].Expression, reckoned(b.Limits.Iterations)
 	}
 }
 
@@ -128,9 +128,6 @@ func (b *builder) checkLoop(s *step, env *expr.Env) {
 	s.forEach.assets = hasAsset(s.forEach.elem)
 	if !s.forEach.assets {
 		b.needsTarget(s)
-	}
-	if s.forEach.assets {
-		s.forEach.size = min(max(len(b.targets), b.Limits.Iterations), b.Limits.Targets)
 	}
 }
 

@@ -54,10 +54,8 @@ func (c *compiler) stepType(i int) stepType {
 	}
 	t.fanOut, t.assets = true, f.Targets || f.Assets
 	switch {
-	case f.Expression != "" && f.Assets:
-		t.size = c.p.plan.Expressions.Targets
 	case f.Expression != "":
-		t.size = c.p.plan.Expressions.Iterations
+		t.size = reckoned(c.p.plan.Expressions.Iterations)
 	case !f.Targets:
 		t.elem = listType(f.List)
 	}

@@ -16,7 +16,7 @@ func TestHugeFanOut(t *testing.T) {
 	double := strings.Repeat(".map(x, x + x)", 30)
 	tests := map[string]struct{ in, want string }{
 		"too long":  {"[[steps.a.outputs.text, '']]" + double + "[0]", "step b, for_each: it costs too much"},
-		"long":      {"[[steps.a.outputs.text, '']]" + double[:12*len(".map(x, x + x)")] + "[0]", "step b, for_each: a list of 8192 elements"},
+		"long":      {"[[steps.a.outputs.text, '']]" + double[:13*len(".map(x, x + x)")] + "[0]", "step b, for_each: a list of 16384 elements"},
 		"too large": {"[[steps.a.outputs.text, '']]" + double[:8*len(".map(x, x + x)")] + "[0]", "step b, for_each: a list of too many bytes"},
 	}
 	for name, tt := range tests {

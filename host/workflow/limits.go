@@ -19,7 +19,8 @@ type Limits struct {
 	// Parallel is the number of steps that may run side by side: those that are
 	// equally far from the beginning.
 	Parallel int `json:"parallel"`
-	// Iterations is the length of a list that a step loops over.
+	// Iterations is the length of a list that a step loops over; one that is known at
+	// run time only is reckoned as 1,000 long in the estimates before.
 	Iterations int `json:"iterations"`
 	Targets    int `json:"targets"`
 	Attempts   int `json:"attempts"` // of an item
@@ -37,6 +38,11 @@ type Limits struct {
 	ExpressionCost uint64 `json:"expression_cost"`
 }
 
+// reckoned is how long a list counts as that is known at run time only, where
+// costs, attempts and child runs are estimated. Expressions are bounded at run
+// time too, by what they have cost then.
+func reckoned(iterations int) int { return min(iterations, 1_000) }
+
 // DefaultLimits returns the limits of a deployment that sets none.
 func DefaultLimits() Limits {
 	return Limits{
@@ -45,7 +51,7 @@ func DefaultLimits() Limits {
 		Steps:           100,
 		Depth:           20,
 		Parallel:        100,
-		Iterations:      1_000,
+		Iterations:      10_000,
 		Targets:         10_000,
 		Attempts:        100,
 		HostCalls:       1_000_000,
