@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"opsconductor.dev/host/app"
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
 
@@ -23,7 +24,8 @@ import (
 const asProgram = "OPSCONDUCTOR_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	// A sandbox process has no environment.
+	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == app.SandboxCommand {
 		main()
 		return
 	}

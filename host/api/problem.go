@@ -77,7 +77,7 @@ func statusOf(code automation.Code) (status int, known bool) {
 		return http.StatusTooManyRequests, true
 	case automation.CodeInternal:
 		return http.StatusInternalServerError, true
-	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeBadOutput, automation.CodeUnknownOutcome,
+	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeSandboxCrashed, automation.CodeBadOutput, automation.CodeUnknownOutcome,
 		automation.CodeHostLost, automation.CodeReturned, automation.CodeUnreachable, automation.CodeAuthFailed, automation.CodeHostKeyMismatch,
 		automation.CodeHostKeyUnknown, automation.CodeAlgorithmMismatch, automation.CodeBecomeFailed, automation.CodeProtocol,
 		automation.CodeOutputLimit, automation.CodeLost:

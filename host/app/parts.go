@@ -30,7 +30,7 @@ func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
 	limits.MemoryBytes = int64(a.cfg.PluginMemory) << 20
 	settings.MaxMemoryBytes = max(settings.MaxMemoryBytes, limits.MemoryBytes)
 	settings.Pool.PerModule = a.cfg.Slots
-	eng, err := engine.New(a.cfg.Engine, settings)
+	eng, err := engine.New(engineName(a.cfg), settings)
 	if err != nil {
 		return nil, fmt.Errorf("make the engine: %w", err)
 	}
@@ -59,8 +59,27 @@ func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
 	a.metrics.Gauge("plugin_instances_idle_bytes", "About how much memory of their own these have.", func() float64 { return float64(eng.Stats().IdleBytes) })
 	a.metrics.Gauge("plugin_calls_abandoned", "Sandboxed calls that did not stop when asked and still run.",
 		func() float64 { return float64(eng.Stats().Abandoned) })
+	a.metrics.Gauge("plugin_processes", "Sandbox processes, with --sandbox process.", func() float64 { return float64(eng.Stats().Processes) })
+	a.metrics.Gauge("plugin_process_deaths", "Sandbox processes since the start that ended though the host did not end them, or were ended for what they did.",
+		func() float64 { return float64(eng.Stats().ProcessDeaths) })
 	return &pluginParts{registry: reg, runner: run}, nil
 }
+
+// engineName is the engine that the settings ask for: sandbox processes have the
+// native engine inside.
+func engineName(c Config) string {
+	if c.Sandbox == engine.NameProcess {
+		return engine.NameProcess
+	}
+	return c.Engine
+}
+
+// SandboxCommand is the first argument of a program that is to be a sandbox process;
+// it then gives ServeSandbox the arguments after it, before anything else.
+const SandboxCommand = engine.ChildCommand
+
+// ServeSandbox is a sandbox process. It returns the exit code.
+func ServeSandbox(args []string) int { return engine.ServeChild(args) }
 
 // runnerMetrics tells the host's metrics what the runner measures.
 type runnerMetrics struct{ metrics *telemetry.Metrics }

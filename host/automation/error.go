@@ -37,6 +37,7 @@ const (
 	CodeHostCallLimit   Code = "host_call_limit" // the sandbox's limit of host calls
 	CodeFuelLimit       Code = "fuel_limit"      // the sandbox's limit of computation
 	CodeDepthLimit      Code = "depth_limit"     // the sandbox's limit of nested calls
+	CodeSandboxCrashed  Code = "sandbox_crashed" // the process that the sandbox was in ended
 	CodeUnknownOutcome  Code = "unknown_outcome" // what happened on the target cannot be known
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
 	CodeReturned        Code = "returned"        // the host gave the attempt back before it began

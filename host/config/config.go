@@ -43,6 +43,9 @@ type Config struct {
 	PluginMemory int
 	// Engine runs plugins: native, or extism, the reference.
 	Engine string
+	// Sandbox is where plugins run: inline, in the host's process, or process, in child
+	// processes without keys, files and network.
+	Sandbox string
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
@@ -68,6 +71,7 @@ func Defaults() Config {
 		PerNetworkDevice: 1,
 		PluginMemory:     64,
 		Engine:           "native",
+		Sandbox:          "inline",
 		MaxOutput:        1 << 20,
 		ShutdownTimeout:  20 * time.Second,
 		LogLevel:         "info",
@@ -125,6 +129,12 @@ func (c Config) Validate() error {
 	between("plugin-memory", c.PluginMemory, 1, 4096)
 	if c.Engine != "native" && c.Engine != "extism" {
 		bad("engine", "is none of native and extism")
+	}
+	switch {
+	case c.Sandbox != "inline" && c.Sandbox != "process":
+		bad("sandbox", "is none of inline and process")
+	case c.Sandbox == "process" && c.Engine == "extism":
+		bad("sandbox", "is process, which the engine extism does not run in: leave engine at native")
 	}
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.ShutdownTimeout <= 0 || c.ShutdownTimeout > time.Hour {

@@ -51,6 +51,8 @@ func Settings() []Setting {
 		number("per-network-device", "the same on an asset whose OS is network; 0: no limit", func(c *Config) *int { return &c.PerNetworkDevice }),
 		number("plugin-memory", "most memory of a plugin's attempt, in MiB", func(c *Config) *int { return &c.PluginMemory }),
 		text("engine", "what runs plugins: native, or extism, the reference, which is slower", func(c *Config) *string { return &c.Engine }),
+		text("sandbox", "where plugins run: inline, in the host's process, or process, in child processes without keys, files and network (Linux)",
+			func(c *Config) *string { return &c.Sandbox }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
 			Flag: "shutdown-timeout", Env: envName("shutdown-timeout"), Usage: "how long a stop waits for what runs",

@@ -42,7 +42,7 @@ func failure(text string) *automation.Error {
 // are the host's own to say.
 func validCode(code string) bool {
 	own := []automation.Code{
-		automation.CodeInternal, automation.CodeHostLost, automation.CodeUnknownOutcome, automation.CodePluginCrashed,
+		automation.CodeInternal, automation.CodeHostLost, automation.CodeUnknownOutcome, automation.CodePluginCrashed, automation.CodeSandboxCrashed,
 		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeBadOutput,
 		automation.CodeStepFailed, automation.CodeBadPlugin, automation.CodeUnauthenticated, automation.CodeForbidden, automation.CodePolicy,
 	}

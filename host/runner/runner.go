@@ -170,7 +170,7 @@ func (r *Runner) call(ctx context.Context, at *attempt, input []byte) ([]byte, e
 		return nil, err
 	}
 	defer m.Release()
-	i, err := m.New(ctx, engine.Config{Limits: r.config.Limits, Host: at.hostCall, Log: at.log})
+	i, err := m.New(ctx, engine.Config{Limits: r.config.Limits, Owner: string(at.Tenant), Host: at.hostCall, Log: at.log})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,10 @@ type SandboxReport struct {
 	BareSmallUS float64 `json:"bare_small_us"`
 	// One host call within an attempt.
 	HostCallUS float64 `json:"host_call_us"`
+	// The same as the isolated ones, in a sandbox process (--sandbox process); 0 where
+	// there are none.
+	ProcessGoUS    float64 `json:"process_go_us"`
+	ProcessSmallUS float64 `json:"process_small_us"`
 	// Loading the Go plugin when it is compiled in the cache on disk.
 	CompileCachedGoMS float64 `json:"compile_cached_go_ms"`
 	// What 1,000 idle sandboxes of the Go plugin add to the memory of the process
@@ -60,6 +64,7 @@ func (r SandboxReport) Rows() [][]string {
 		row("isolated, Go", r.IsolatedGoUS, "µs"), row("isolated, small", r.IsolatedSmallUS, "µs"),
 		row("fresh on extism, Go", r.FreshExtismGoUS, "µs"), row("fresh on extism, small", r.FreshExtismSmallUS, "µs"),
 		row("bare, Go", r.BareGoUS, "µs"), row("bare, small", r.BareSmallUS, "µs"), row("host call", r.HostCallUS, "µs"),
+		row("isolated in a process, Go", r.ProcessGoUS, "µs"), row("isolated in a process, small", r.ProcessSmallUS, "µs"),
 		row("compiled from cache, Go", r.CompileCachedGoMS, "ms"), row("1,000 idle, Go", r.IdleGo1000MiB, "MiB"),
 		row("metered, loop", 100*(r.FuelLoopOverhead-1), "%"), row("metered, calls", 100*(r.FuelCallOverhead-1), "%"),
 	}
@@ -120,6 +125,16 @@ func Sandbox(ctx context.Context, o Options) (r SandboxReport, err error) {
 	})
 	if err != nil {
 		return r, err
+	}
+	if slices.Contains(engine.Names(), engine.NameProcess) {
+		o.note("sandbox processes")
+		err = b.with(ctx, engine.NameProcess, func(eng engine.Engine) error {
+			r.ProcessGoUS, r.ProcessSmallUS = b.isolated(ctx, eng, goGuest), b.isolated(ctx, eng, small)
+			return b.err
+		})
+		if err != nil {
+			return r, err
+		}
 	}
 	o.note("what metering costs")
 	cost, err := engine.MeasureFuel(ctx)

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type compiled struct {
 	digest automation.Digest
 	ready  chan struct{}
 	err    error
+	source Source
 	file   *wasmfile.File // of the artifact
 	info   wasmfile.Info  // of what is compiled
 	code   program
@@ -47,6 +49,7 @@ func (c *compiled) compile(source Source) {
 		}
 	}()
 	e.compiledNo.Add(1)
+	c.source = source
 	wasm, err := source(context.Background())
 	if err != nil {
 		c.err = err
@@ -67,6 +70,11 @@ func (c *compiled) compile(source Source) {
 	}
 	if err := c.build(wasm); err != nil {
 		c.close()
+		var said *automation.Error
+		if errors.As(err, &said) {
+			c.err = said
+			return
+		}
 		e.settings.Log.Warn("plugin does not compile", slog.String("digest", string(c.digest)), slog.Any("error", err))
 		bad := automation.Errorf(automation.CodeBadPlugin, "the plugin does not compile: %w", firstLine(err))
 		bad.Suggestion = "build it again with a supported toolchain, for WebAssembly 2.0 without exceptions and threads"

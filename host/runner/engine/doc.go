@@ -32,6 +32,18 @@
 // bookkeeping between the blocks, where a guest can read and spoil it; native shows
 // zeros there.
 //
+// # Processes
+//
+// process is the native engine in child processes of this program (ServeChild), one
+// for each module and owner, which have given up all rights but to compute and to
+// use one socket before they read the first byte from it: capabilities, descriptors
+// and, by Landlock, files and TCP (enclose), then by seccomp every system call that
+// Go's runtime does not need to compute (seal). Host functions are carried out in the
+// host, as with the other engines. What a process sends is not trusted: limits are
+// held on both sides of the socket, and a frame that is out of order ends the process.
+// A call that does not stop ends it, too. A process that ends takes the calls in it
+// with it, with the code sandbox_crashed; the next call has a new one.
+//
 // # Failures
 //
 // A Call ends with its context: the engine asks the guest to stop, and when it
@@ -46,5 +58,5 @@
 //
 // Errors are *automation.Error: timeout, cancelled, plugin_crashed, fuel_limit,
 // depth_limit, memory_limit, input_limit, output_limit, host_call_limit, bad_plugin,
-// unavailable, internal.
+// unavailable, internal, sandbox_crashed.
 package engine

@@ -15,12 +15,18 @@ type Source func(ctx context.Context) ([]byte, error)
 
 // The engines.
 const (
-	NameNative = "native"
-	NameExtism = "extism"
+	NameNative  = "native"
+	NameExtism  = "extism"
+	NameProcess = "process"
 )
 
 // Names are the engines that New makes, the default first.
-func Names() []string { return []string{NameNative, NameExtism} }
+func Names() []string {
+	if !processes {
+		return []string{NameNative, NameExtism}
+	}
+	return []string{NameNative, NameExtism, NameProcess}
+}
 
 // New returns the engine with a name.
 func New(name string, s Settings) (Engine, error) {
@@ -29,6 +35,8 @@ func New(name string, s Settings) (Engine, error) {
 		return NewNative(s)
 	case NameExtism:
 		return NewExtism(s)
+	case NameProcess:
+		return NewProcess(s)
 	}
 	return nil, fmt.Errorf("there is no plugin engine %q: it is one of %s", name, strings.Join(Names(), ", "))
 }
@@ -76,7 +84,10 @@ type HostCall func(ctx context.Context, name string, request []byte) []byte
 // Config is what an instance gets from outside.
 type Config struct {
 	Limits Limits
-	Host   HostCall
+	// Owner is whose attempt it is: no process of the engine process ever has two
+	// owners' attempts. The other engines do not look at it.
+	Owner string
+	Host  HostCall
 	// Log takes a line that the guest logged through Extism's own log functions;
 	// nil: dropped. It is called by the goroutine that runs the guest.
 	Log func(level, message string)
@@ -134,4 +145,6 @@ type Stats struct {
 	Idle                 int
 	IdleBytes            int64
 	Made, Reused, Thrown int
+	// Of the process engine: its processes, and how many ended that should not have.
+	Processes, ProcessDeaths int
 }

@@ -29,7 +29,11 @@ type Settings struct {
 	CompileTimeout time.Duration
 	// Pool is what the native engine keeps for later attempts.
 	Pool PoolSettings
-	Log  *slog.Logger
+	// Processes is how many processes the process engine may have, and Child the
+	// command that starts one; nil: this program's ChildCommand.
+	Processes int
+	Child     []string
+	Log       *slog.Logger
 }
 
 // DefaultSettings returns settings that work; CacheDir is empty.
@@ -37,8 +41,8 @@ func DefaultSettings() Settings {
 	return Settings{
 		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, Module: wasmfile.DefaultLimits(),
 		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
-		Pool: PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
-		Log:  slog.New(slog.DiscardHandler),
+		Pool:      PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
+		Processes: 64, Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -60,6 +64,7 @@ func (s Settings) Validate() error {
 	check(s.Pool.Bytes > 0, "pool.bytes")
 	check(s.Pool.PerModule >= 0, "pool.per_module")
 	check(s.Pool.Idle > 0, "pool.idle")
+	check(s.Processes > 0, "processes")
 	check(s.Log != nil, "log")
 	return errors.Join(errs...)
 }

@@ -1,0 +1,27 @@
+//go:build !linux
+
+package engine
+
+import (
+	"errors"
+	"net"
+	"os/exec"
+)
+
+var errNoProcesses = errors.New("sandbox processes need Linux")
+
+const processes = false
+
+type spawner struct{}
+
+func newSpawner() *spawner { return &spawner{} }
+
+func (*spawner) close() {}
+
+func (*spawner) spawn([]string) (*exec.Cmd, net.Conn, error) { return nil, nil, errNoProcesses }
+
+func childArguments() []string { return nil }
+
+func enclose() error { return errNoProcesses }
+
+func seal() (string, error) { return "", errNoProcesses }
