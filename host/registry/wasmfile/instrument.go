@@ -22,6 +22,10 @@ const (
 	GlobalExport = "opsconductor.g"
 )
 
+// InstrumentVersion names what Instrument and MergeData make of a module. It is
+// another one whenever they make something else, for results are kept on disk.
+const InstrumentVersion = 1
+
 // Slice is how much fuel a tick should give at most: about ten microseconds of
 // ordinary code. Depth is looked at when fuel is: a larger slice lets the stack
 // grow further past its bound, by up to 64 bytes a unit.

@@ -55,16 +55,7 @@ func (c *compiled) compile(source Source) {
 		c.err = err
 		return
 	}
-	c.file, err = wasmfile.Parse(wasm, e.settings.Module)
-	if err != nil {
-		c.err = err
-		return
-	}
-	if errs := CheckImports(c.file); len(errs) > 0 {
-		c.err = errs
-		return
-	}
-	if wasm, c.info, err = e.driver.rewrite(c, wasm); err != nil {
+	if wasm, err = c.rewrite(wasm); err != nil {
 		c.err = err
 		return
 	}

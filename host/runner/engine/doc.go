@@ -18,7 +18,8 @@
 // native_env.go its functions) and takes sandboxes from a pool. The first sandbox
 // of a module is initialised as in the reference; if its initialisation had nothing
 // to do with the attempt, what its memory and its mutable globals hold then is the
-// snapshot. Every later sandbox begins there, and is put back there after its
+// snapshot. Attempts that begin meanwhile wait for it, for a second at the most. Every
+// later sandbox begins there, and is put back there after its
 // attempt: on Linux the memory is a private mapping of one sealed file, the kernel
 // says which pages the attempt wrote, and these are dropped, or, where most attempts
 // write to a page, overwritten with the file's bytes. A sandbox that trapped, was stopped, grew, or changed

@@ -56,16 +56,20 @@ type nativeDriver struct{ pool *pool }
 
 func (*nativeDriver) name() string { return NameNative }
 
-func (*nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info, error) {
-	s, o := c.engine.settings, wasmfile.DefaultOptions()
+func (d *nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info, error) {
+	return wasmfile.Instrument(wasmfile.MergeData(wasm), d.rewriteOptions(c.engine.settings))
+}
+
+func (*nativeDriver) rewriteOptions(s Settings) wasmfile.Options {
+	o := wasmfile.DefaultOptions()
 	o.Limits, o.TableElements = s.Module, s.TableElements
 	o.MemoryPages = uint32(min(s.MaxMemoryBytes/pageBytes, 65536))
-	return wasmfile.Instrument(wasmfile.MergeData(wasm), o)
+	return o
 }
 
 func (d *nativeDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
 	ctx := context.Background()
-	p := &nativeProgram{module: c, pool: d.pool, runtime: wazero.NewRuntimeWithConfig(ctx, c.runtimeConfig(cache))}
+	p := &nativeProgram{module: c, pool: d.pool, runtime: wazero.NewRuntimeWithConfig(ctx, c.runtimeConfig(cache)), first: newQueue()}
 	if err := p.build(ctx, wasm); err != nil {
 		p.close()
 		return nil, err
@@ -86,6 +90,7 @@ type nativeProgram struct {
 
 	mu    sync.Mutex
 	image atomic.Pointer[snapshot] // made once, by the first guest that can
+	first queue                    // of attempts that want to be the first
 }
 
 // snapshot is the state of a guest after its initialisation.
@@ -131,9 +136,16 @@ func (p *nativeProgram) close() {
 
 // enter implements program: with a guest from the pool, or a new one.
 func (p *nativeProgram) enter(ctx context.Context, i *instance) error {
-	g := p.pool.take(p)
+	g, leads := p.pool.take(p), false
+	if g == nil && p.mended {
+		leads = p.first.join(ctx)
+		g = p.pool.take(p) // of one who came back meanwhile
+	}
 	if g == nil {
-		return p.make(ctx, i)
+		return p.make(ctx, i, leads)
+	}
+	if leads {
+		p.first.leave()
 	}
 	i.memory = &g.memory.budget
 	i.memory.begin(i.config.Limits.MemoryBytes, 0)
@@ -148,8 +160,8 @@ func (p *nativeProgram) enter(ctx context.Context, i *instance) error {
 
 // make instantiates the module. Where there is a snapshot the guest is put to it,
 // and else it is initialised in its first call.
-func (p *nativeProgram) make(ctx context.Context, i *instance) (err error) {
-	g := &nativeGuest{program: p, memory: &space{most: uint64(p.module.engine.settings.MaxMemoryBytes)}}
+func (p *nativeProgram) make(ctx context.Context, i *instance, leads bool) (err error) {
+	g := &nativeGuest{program: p, leads: leads, memory: &space{most: uint64(p.module.engine.settings.MaxMemoryBytes)}}
 	g.arena.budget = &g.memory.budget
 	i.memory = &g.memory.budget
 	i.memory.begin(i.config.Limits.MemoryBytes, 0)
@@ -183,6 +195,7 @@ func (p *nativeProgram) make(ctx context.Context, i *instance) (err error) {
 // offer takes the snapshot from a guest that has just been initialised, if its
 // initialisation had nothing to do with the attempt.
 func (p *nativeProgram) offer(g *nativeGuest) {
+	defer p.first.settle()
 	if !p.mended || g.tainted || p.image.Load() != nil {
 		return
 	}

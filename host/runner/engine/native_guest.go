@@ -29,6 +29,8 @@ type nativeGuest struct {
 	current atomic.Pointer[instance]
 	// ready: it is initialised; starting: it is being initialised or instantiated.
 	ready, starting bool
+	// leads: others wait until it is initialised, or gone.
+	leads bool
 	// adopted: its memory is a mapping of the snapshot.
 	adopted bool
 	// tainted: it did what cannot be put back, or, while it started, what has to do
@@ -201,6 +203,7 @@ func (g *nativeGuest) initialise(ctx context.Context) error {
 // leave implements guest: what can be put back goes to the pool, all else is
 // thrown away.
 func (g *nativeGuest) leave(sound bool) {
+	g.unlead()
 	s := g.program.image.Load()
 	g.current.Store(nil)
 	g.streams = [2]io.Writer{}
@@ -228,8 +231,17 @@ func (g *nativeGuest) restore(s *snapshot) error {
 	return s.memory.adopt(g.memory.region)
 }
 
+// unlead lets the next one try to be the first.
+func (g *nativeGuest) unlead() {
+	if g.leads {
+		g.leads = false
+		g.program.first.leave()
+	}
+}
+
 // destroy closes the guest. It is not running any more.
 func (g *nativeGuest) destroy() {
+	g.unlead()
 	g.current.Store(nil)
 	if g.module != nil {
 		_ = g.module.Close(context.Background())

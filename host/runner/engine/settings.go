@@ -11,7 +11,8 @@ import (
 
 // Settings are the settings of an engine.
 type Settings struct {
-	// CacheDir keeps compiled code between starts; "": none is kept. Whoever can
+	// CacheDir keeps compiled code, and what it was compiled from (the folder
+	// "rewritten"), between starts; "": none is kept. Whoever can
 	// write there can run code in the host.
 	CacheDir string
 	// Modules is how many compiled modules stay in memory while nobody uses them.
