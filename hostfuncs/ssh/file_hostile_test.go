@@ -102,7 +102,7 @@ func TestSFTPLies(t *testing.T) {
 	t.Parallel()
 	reads := func(answer func(id uint32) []byte) func(sshtest.SFTPKind, uint32, []byte) []byte {
 		return func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
-			switch kind {
+			switch kind { //nolint:exhaustive // the real server answers the rest
 			case sshtest.SFTPStat, sshtest.SFTPLstat:
 				return sshtest.Packet(sshtest.SFTPAttrs, id, attrs(100, 0o100644))
 			case sshtest.SFTPOpen:
@@ -115,7 +115,7 @@ func TestSFTPLies(t *testing.T) {
 	}
 	lists := func(mode uint32, answer func(id uint32) []byte) func(sshtest.SFTPKind, uint32, []byte) []byte {
 		return func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
-			switch kind {
+			switch kind { //nolint:exhaustive // the real server answers the rest
 			case sshtest.SFTPStat:
 				return sshtest.Packet(sshtest.SFTPAttrs, id, attrs(0, mode))
 			case sshtest.SFTPOpendir:
@@ -214,7 +214,7 @@ func TestPutPrivate(t *testing.T) {
 		}
 		return nil
 	}})
-	if _, err := p.Put(t.Context(), e, ssh.Put{Path: filepath.Join(dir, "f"), Content: []byte("x"), Mode: ptr(0o666)}); err != nil {
+	if _, err := p.Put(t.Context(), e, ssh.Put{Path: filepath.Join(dir, "f"), Content: []byte("x"), Mode: new(uint32(0o666))}); err != nil {
 		t.Fatal(err)
 	}
 	if len(modes) != 1 || <-modes != 0o600 {

@@ -26,8 +26,6 @@ func filesOn(t *testing.T) (*ssh.Pool, ssh.Endpoint, string) {
 	return pool(t, ssh.Options{}), endpoint(server(t, sshtest.Config{Options: []string{sftpOn}})), t.TempDir()
 }
 
-func ptr(n uint32) *uint32 { return &n }
-
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:])
@@ -72,9 +70,9 @@ func TestPut(t *testing.T) {
 		want    os.FileMode
 	}{
 		{[]byte("hello\n"), nil, 0o644},
-		{nil, ptr(0o600), 0o600},
-		{[]byte("\xff\x00é"), ptr(0o755), 0o755},
-		{big, ptr(0o4750), 0o750 | os.ModeSetuid},
+		{nil, new(uint32(0o600)), 0o600},
+		{[]byte("\xff\x00é"), new(uint32(0o755)), 0o755},
+		{big, new(uint32(0o4750)), 0o750 | os.ModeSetuid},
 	} {
 		path := filepath.Join(dir, fmt.Sprint(i), "it's a \"file\"\n")
 		if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil {
@@ -119,7 +117,7 @@ func TestPutReplaces(t *testing.T) {
 	}
 	onDisk(t, path, []byte("new"), 0o640)
 	before, _ := os.Stat(path)
-	if got := put(ssh.Put{Content: []byte("new"), Mode: ptr(0o600)}); !got.Changed {
+	if got := put(ssh.Put{Content: []byte("new"), Mode: new(uint32(0o600))}); !got.Changed {
 		t.Errorf("%+v, want changed", got)
 	}
 	onDisk(t, path, []byte("new"), 0o600)

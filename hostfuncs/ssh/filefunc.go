@@ -129,6 +129,20 @@ func (f *faults) common(target, credential, path string, timeoutMS int64) {
 	}
 }
 
+// mode reads octal permission bits; nil for "".
+func (f *faults) mode(text string) *uint32 {
+	mode, err := parseMode(text)
+	f.add(err != nil, "mode is not three or four octal digits, like 0644")
+	return mode
+}
+
+// owner reads uid, uid:gid or :gid; nil for what is left out.
+func (f *faults) owner(text string) (uid, gid *uint32) {
+	uid, gid, err := parseOwner(text)
+	f.add(err != nil, "owner is not a number of a user, a colon and one of a group, like 0:0, 1000 or :100")
+	return uid, gid
+}
+
 func (f faults) err(function string) error {
 	if len(f) == 0 {
 		return nil
@@ -177,11 +191,8 @@ func (r PutRequest) file() (Put, error) {
 	if len(r.ContentBase64) > 0 {
 		w.Content = r.ContentBase64
 	}
-	var err error
-	w.Mode, err = parseMode(r.Mode)
-	f.add(err != nil, "mode is not three or four octal digits, like 0644")
-	w.UID, w.GID, err = parseOwner(r.Owner)
-	f.add(err != nil, "owner is not a number of a user, a colon and one of a group, like 0:0, 1000 or :100")
+	w.Mode = f.mode(r.Mode)
+	w.UID, w.GID = f.owner(r.Owner)
 	return w, f.err("ssh_put")
 }
 

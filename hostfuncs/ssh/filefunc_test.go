@@ -112,6 +112,12 @@ func TestFileFunctionsBadRequest(t *testing.T) {
 		`ssh_get {"path":"/f","max_bytes":67108865}`:                        "max_bytes",
 		`ssh_stat {"path":"` + strings.Repeat("x", 4097) + `"}`:             "4096 is the most",
 		`ssh_stat {"path":"/","target":"` + strings.Repeat("x", 254) + `"}`: "253",
+		`ssh_mkdir {"path":"/d","mode":"rwx"}`:                              "mode is not",
+		`ssh_remove {"path":"/"}`:                                           "no name",
+		`ssh_remove {"path":"/d/.."}`:                                       "no name",
+		`ssh_remove {"path":"/d","max_entries":10001}`:                      "max_entries",
+		`ssh_chmod {"path":"/f"}`:                                           "give a mode",
+		`ssh_chmod {"path":"/f","owner":"x"}`:                               "owner is not",
 		`ssh_list {"path":"/","limit":10001}`:                               "limit",
 		`ssh_list {"path":"/","timeout_ms":86400001}`:                       "timeout_ms",
 	} {

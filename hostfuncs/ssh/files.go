@@ -71,7 +71,7 @@ func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Co
 	defer f.close()
 	done := make(chan error, 1)
 	p.wg.Go(func() {
-		err := f.start()
+		err := f.start(ctx)
 		if err == nil {
 			err = do(ctx, f)
 		}
@@ -141,7 +141,7 @@ func (f *files) lift(bytes int64, over func()) {
 }
 
 // start asks for SFTP and for its version.
-func (f *files) start() error {
+func (f *files) start(ctx context.Context) error {
 	late := time.AfterFunc(f.pool.opt.StartTimeout, f.conn.abort)
 	ok, err := f.ch.SendRequest("subsystem", true, xssh.Marshal(struct{ Name string }{"sftp"}))
 	late.Stop()
@@ -159,7 +159,7 @@ func (f *files) start() error {
 	if f.cutBy() == nil {
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s granted SFTP and then did not speak it (%.200q): no program behind the subsystem, a forced command, or text that the login shell prints", f.endpoint.place(), err.Error())
 	}
-	return f.fail(context.Background(), "begin SFTP", err)
+	return f.fail(ctx, "begin SFTP", err)
 }
 
 // wait returns do's error, or that of ctx or a cut when do does not come back.

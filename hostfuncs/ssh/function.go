@@ -57,6 +57,9 @@ func Functions(p *Pool) []hostfuncs.Func {
 		hostfuncs.New("ssh_get", "Reads a file of a target over SFTP.", false, p.get),
 		hostfuncs.New("ssh_stat", "Says what is at a path of a target.", false, p.stat),
 		hostfuncs.New("ssh_list", "Says what is in a folder of a target.", false, p.list),
+		hostfuncs.New("ssh_mkdir", "Makes a folder on a target.", true, p.mkdir),
+		hostfuncs.New("ssh_remove", "Removes a file or a folder of a target.", true, p.remove),
+		hostfuncs.New("ssh_chmod", "Sets mode and owner of a file or folder of a target.", true, p.chmod),
 	}
 }
 

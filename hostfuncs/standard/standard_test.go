@@ -53,7 +53,7 @@ func setup(t *testing.T) *peers {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.ssh.Stop)
-	silent := []sshtest.SFTPKind{sshtest.SFTPWrite, sshtest.SFTPRead, sshtest.SFTPReaddir, sshtest.SFTPReadlink}
+	silent := []sshtest.SFTPKind{sshtest.SFTPWrite, sshtest.SFTPRead, sshtest.SFTPReaddir, sshtest.SFTPReadlink, sshtest.SFTPMkdir, sshtest.SFTPRemove, sshtest.SFTPSetstat}
 	if p.slow, err = sshtest.StartFake(sshtest.FakeConfig{Password: password, SFTP: &sshtest.SFTP{Stall: silent}}); err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,7 @@ func files(t *testing.T) string {
 		os.WriteFile(filepath.Join(dir, "big"), make([]byte, 100_000), 0o600),
 		os.WriteFile(filepath.Join(dir, "secret"), []byte("x"+password+"y"), 0o600),
 		os.Symlink(password, filepath.Join(dir, "link")),
+		os.WriteFile(filepath.Join(dir, "doomed"), nil, 0o600),
 		os.Mkdir(filepath.Join(dir, "many"), 0o700),
 		os.Mkdir(filepath.Join(dir, "few"), 0o700),
 		os.WriteFile(filepath.Join(dir, "few", password), nil, 0o600),
@@ -202,6 +203,27 @@ func (p *peers) subjects() map[string]hostfunctest.Subject {
 			Flood:      file("many", ""),
 			Echo:       file("few", `,"target":"echo1"`),
 			EchoSecret: password,
+		},
+		"ssh_mkdir": {
+			Request:    file("made", ""),
+			Slow:       file("made slowly", `,"target":"slow1","mode":"700"`),
+			Echo:       file(password+"/made", `,"target":"echo1","parents":true`),
+			EchoSecret: password,
+			Without:    map[string]string{"flood": "it returns nothing that the remote side sends"},
+		},
+		"ssh_remove": {
+			Request:    file("none", ""),
+			Slow:       file("doomed", `,"target":"slow1"`),
+			Echo:       file(password+".none", `,"target":"echo1"`),
+			EchoSecret: password,
+			Without:    map[string]string{"flood": "it returns nothing that the remote side sends"},
+		},
+		"ssh_chmod": {
+			Request:    file("small", `,"mode":"600"`),
+			Slow:       file("big", `,"target":"slow1","mode":"640"`),
+			Echo:       file("few/"+password, `,"target":"echo1","mode":"600"`),
+			EchoSecret: password,
+			Without:    map[string]string{"flood": "it returns nothing that the remote side sends"},
 		},
 		"probe_tcp": {
 			Request: fmt.Sprintf(`{"host":"127.0.0.1","port":%d}`, p.sshd.Port),

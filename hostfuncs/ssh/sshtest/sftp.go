@@ -24,10 +24,12 @@ const (
 	SFTPRead     SFTPKind = 5
 	SFTPWrite    SFTPKind = 6
 	SFTPLstat    SFTPKind = 7
+	SFTPSetstat  SFTPKind = 9
 	SFTPFsetstat SFTPKind = 10
 	SFTPOpendir  SFTPKind = 11
 	SFTPReaddir  SFTPKind = 12
 	SFTPRemove   SFTPKind = 13
+	SFTPMkdir    SFTPKind = 14
 	SFTPStat     SFTPKind = 17
 	SFTPRename   SFTPKind = 18
 	SFTPReadlink SFTPKind = 19

@@ -109,6 +109,45 @@ type ProbeTCPResult struct {
 	Message string `json:"message,omitempty"`
 }
 
+// SSHChmod calls the host function ssh_chmod. Sets mode and owner of a file or folder of a target
+// over SFTP. What is so already is not set again. Its error is an *Error.
+func (c *Context) SSHChmod(request SSHChmodRequest) (SSHChmodResult, error) {
+	return call[SSHChmodResult](c, "ssh_chmod", importSSHChmod, request)
+}
+
+// SSHChmodRequest is what ssh_chmod is asked. At least one of mode and owner is given.
+type SSHChmodRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// What to change. A symbolic link is refused, not followed. A path that does not begin with /
+	// starts in the folder into which the server puts the account. No NUL characters.
+	Path string `json:"path"`
+	// Permission bits, as octal digits. Left out: they stay.
+	Mode string `json:"mode,omitempty"`
+	// Numbers of user and group: 0:0, 1000 or :100. What is left out stays.
+	Owner string `json:"owner,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHChmodResult is what ssh_chmod answers.
+type SSHChmodResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// Permission bits, as four octal digits.
+	Mode string `json:"mode"`
+	// Number of the user that owns it.
+	Uid int `json:"uid"`
+	// Number of the group that owns it.
+	Gid int `json:"gid"`
+	// False: mode and owner were so already.
+	Changed bool `json:"changed"`
+}
+
 // SSHExec calls the host function ssh_exec. Runs a program or a script on a target over SSH and
 // returns its output and how it ended. A non-zero exit code or a signal is a result, not an error.
 // Its error is an *Error.
@@ -280,6 +319,40 @@ type SSHListEntry struct {
 	LinkBase64 []byte `json:"link_base64,omitempty"`
 }
 
+// SSHMkdir calls the host function ssh_mkdir. Makes a folder on a target over SFTP. One that is
+// there already is not changed. Its error is an *Error.
+func (c *Context) SSHMkdir(request SSHMkdirRequest) (SSHMkdirResult, error) {
+	return call[SSHMkdirResult](c, "ssh_mkdir", importSSHMkdir, request)
+}
+
+// SSHMkdirRequest is what ssh_mkdir is asked.
+type SSHMkdirRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// The folder to make. A path that does not begin with / starts in the folder into which the server
+	// puts the account. No NUL characters.
+	Path string `json:"path"`
+	// Make the folders above it too.
+	Parents bool `json:"parents,omitempty"`
+	// Permission bits of the folder itself, as octal digits, when it is made. Left out: as the server
+	// makes it.
+	Mode string `json:"mode,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHMkdirResult is what ssh_mkdir answers.
+type SSHMkdirResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// False: it was there already.
+	Changed bool `json:"changed"`
+}
+
 // SSHPut calls the host function ssh_put. Writes a file on a target over SFTP: at its path there is
 // the old file or the whole new one, never a part. The content goes to a new file in the same
 // folder, is read back and compared by SHA-256, and is then renamed. Content that is there already
@@ -329,6 +402,41 @@ type SSHPutResult struct {
 	Changed bool `json:"changed"`
 	// False: the server cannot rename over a file, so for a moment there was none at the path.
 	Atomic bool `json:"atomic"`
+}
+
+// SSHRemove calls the host function ssh_remove. Removes a file, a symbolic link or a folder of a
+// target over SFTP. Nothing there is a result, not an error. Its error is an *Error.
+func (c *Context) SSHRemove(request SSHRemoveRequest) (SSHRemoveResult, error) {
+	return call[SSHRemoveResult](c, "ssh_remove", importSSHRemove, request)
+}
+
+// SSHRemoveRequest is what ssh_remove is asked.
+type SSHRemoveRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// What to remove. A symbolic link is removed, not what it leads to. A path that does not begin with
+	// / starts in the folder into which the server puts the account. No NUL characters.
+	Path string `json:"path"`
+	// Remove a folder with all that is in it. Without it a folder must be empty.
+	Recursive bool `json:"recursive,omitempty"`
+	// With recursive: of a folder with more entries nothing is removed. 0: 1000.
+	MaxEntries int `json:"max_entries,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHRemoveResult is what ssh_remove answers.
+type SSHRemoveResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// The path, as it was asked for.
+	Path string `json:"path"`
+	// Entries that were removed.
+	Removed int `json:"removed"`
+	// False: nothing was there.
+	Changed bool `json:"changed"`
 }
 
 // SSHStat calls the host function ssh_stat. Says what is at a path of a target, over SFTP. Nothing

@@ -13,6 +13,9 @@ func importProbeDNS(request uint64) (envelope uint64)
 //go:wasmimport extism:host/user probe_tcp
 func importProbeTCP(request uint64) (envelope uint64)
 
+//go:wasmimport extism:host/user ssh_chmod
+func importSSHChmod(request uint64) (envelope uint64)
+
 //go:wasmimport extism:host/user ssh_exec
 func importSSHExec(request uint64) (envelope uint64)
 
@@ -22,8 +25,14 @@ func importSSHGet(request uint64) (envelope uint64)
 //go:wasmimport extism:host/user ssh_list
 func importSSHList(request uint64) (envelope uint64)
 
+//go:wasmimport extism:host/user ssh_mkdir
+func importSSHMkdir(request uint64) (envelope uint64)
+
 //go:wasmimport extism:host/user ssh_put
 func importSSHPut(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_remove
+func importSSHRemove(request uint64) (envelope uint64)
 
 //go:wasmimport extism:host/user ssh_stat
 func importSSHStat(request uint64) (envelope uint64)

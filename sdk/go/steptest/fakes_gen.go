@@ -22,6 +22,12 @@ func (h *Harness) ProbeTCP(fake func(step.ProbeTCPRequest) (step.ProbeTCPResult,
 	return h
 }
 
+// SSHChmod has fake answer the calls of ssh_chmod.
+func (h *Harness) SSHChmod(fake func(step.SSHChmodRequest) (step.SSHChmodResult, error)) *Harness {
+	h.functions["ssh_chmod"] = answer(fake)
+	return h
+}
+
 // SSHExec has fake answer the calls of ssh_exec.
 func (h *Harness) SSHExec(fake func(step.SSHExecRequest) (step.SSHExecResult, error)) *Harness {
 	h.functions["ssh_exec"] = answer(fake)
@@ -40,9 +46,21 @@ func (h *Harness) SSHList(fake func(step.SSHListRequest) (step.SSHListResult, er
 	return h
 }
 
+// SSHMkdir has fake answer the calls of ssh_mkdir.
+func (h *Harness) SSHMkdir(fake func(step.SSHMkdirRequest) (step.SSHMkdirResult, error)) *Harness {
+	h.functions["ssh_mkdir"] = answer(fake)
+	return h
+}
+
 // SSHPut has fake answer the calls of ssh_put.
 func (h *Harness) SSHPut(fake func(step.SSHPutRequest) (step.SSHPutResult, error)) *Harness {
 	h.functions["ssh_put"] = answer(fake)
+	return h
+}
+
+// SSHRemove has fake answer the calls of ssh_remove.
+func (h *Harness) SSHRemove(fake func(step.SSHRemoveRequest) (step.SSHRemoveResult, error)) *Harness {
+	h.functions["ssh_remove"] = answer(fake)
 	return h
 }
 
