@@ -53,7 +53,7 @@ func (f *benchFlags) show(c *cli, r app.BenchReport) error {
 func (c *cli) benchStepsCommand() *cobra.Command {
 	f := benchFlags{}
 	cmd := &cobra.Command{
-		Use: "steps", Short: "Whole steps per second: single-step runs and one fan-out, with and without the sandbox", Args: takes(),
+		Use: "steps", Short: "Whole steps per second: single-step runs and one fan-out, without the sandbox and with a Go plugin and a small one in it", Args: takes(),
 	}
 	f.add(cmd)
 	cmd.Flags().IntVar(&f.options.Runs, "runs", 20_000, "single-step runs")

@@ -1,7 +1,8 @@
 // Package bench measures what a whole step costs on this machine: definition,
 // plan, acceptance, scheduling, execution and the commit of its outcome, on a
 // real store with its real durability. With the sandbox a step calls the no-op
-// action of the plugin core; without it an executor that does nothing.
+// action of the plugin core, a Go module, or that of a module of a few dozen bytes;
+// without it an executor that does nothing.
 package bench
 
 import (
@@ -48,7 +49,7 @@ type Report struct {
 // Result is one measurement. Which fields are set depends on what was measured.
 type Result struct {
 	Name     string `json:"name"`     // runs, fan_out or chain
-	Executor string `json:"executor"` // in_process or sandbox
+	Executor string `json:"executor"` // in_process, sandbox or sandbox_small
 	Steps    int    `json:"steps"`
 	// Seconds from the first submission to the last outcome's commit.
 	Seconds        float64 `json:"seconds"`
@@ -125,7 +126,7 @@ func Chain(ctx context.Context, o Options) (Report, error) {
 
 // each measures with every executor, on a store of its own.
 func (o Options) each(ctx context.Context, measure func(context.Context, *rig) error) error {
-	for _, executor := range []string{inProcess, sandbox} {
+	for _, executor := range []string{inProcess, sandbox, sandboxSmall} {
 		err := withRig(ctx, o, executor, measure)
 		if err != nil {
 			return fmt.Errorf("benchmark on %s, %s: %w", o.Store, executor, err)

@@ -27,7 +27,7 @@ func TestBenchmarksRun(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(steps.Results) != 4 || steps.Cores == 0 || steps.Go == "" || steps.Store != store {
+			if len(steps.Results) != 6 || steps.Cores == 0 || steps.Go == "" || steps.Store != store {
 				t.Errorf("got %+v, want two results for each executor, and the machine", steps)
 			}
 			for _, r := range steps.Results {

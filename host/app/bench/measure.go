@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -24,11 +25,13 @@ func limits() workflow.Limits {
 	return l
 }
 
+// plan plans a definition; ACTION in it stands for the action that is measured.
 func (b *rig) plan(ctx context.Context, definition string, inputs any) (automation.Digest, error) {
 	raw, err := json.Marshal(inputs)
 	if err != nil {
 		return "", fmt.Errorf("encode the inputs: %w", err)
 	}
+	definition = strings.ReplaceAll(definition, "ACTION", b.uses())
 	result, err := b.service.Plan(ctx, b.caller, service.PlanRequest{Definition: []byte(definition), Inputs: raw})
 	if err != nil {
 		return "", fmt.Errorf("plan: %w", err)
@@ -67,7 +70,7 @@ func (b *rig) warm(ctx context.Context, plan automation.Digest) error {
 	return b.wait(ctx, 1)
 }
 
-const single = `{"schema": "opsconductor/v1", "name": "bench-single", "steps": [{"id": "noop", "uses": "core.noop@1"}]}`
+const single = `{"schema": "opsconductor/v1", "name": "bench-single", "steps": [{"id": "noop", "uses": "ACTION"}]}`
 
 // runs measures n runs of one step.
 func (b *rig) runs(ctx context.Context, n int) (Result, error) {
@@ -95,7 +98,7 @@ func (b *rig) runs(ctx context.Context, n int) (Result, error) {
 }
 
 const fanOut = `{"schema": "opsconductor/v1", "name": "bench-fan-out", "inputs": {"list": {"type": "array"}},
-"steps": [{"id": "noop", "uses": "core.noop@1", "for_each": {"in": "${{ inputs.list }}"}}]}`
+"steps": [{"id": "noop", "uses": "ACTION", "for_each": {"in": "${{ inputs.list }}"}}]}`
 
 // fanOut measures one run of n items.
 func (b *rig) fanOut(ctx context.Context, n int) (Result, error) {
@@ -173,7 +176,7 @@ func chainOf(steps int) string {
 	}
 	list := make([]step, steps)
 	for i := range list {
-		list[i] = step{ID: fmt.Sprintf("s%d", i), Uses: "core.noop@1"}
+		list[i] = step{ID: fmt.Sprintf("s%d", i), Uses: "ACTION"}
 		if i > 0 {
 			list[i].Needs = []string{list[i-1].ID}
 		}

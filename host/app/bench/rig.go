@@ -28,8 +28,9 @@ import (
 
 // The executors.
 const (
-	inProcess = "in_process"
-	sandbox   = "sandbox"
+	inProcess    = "in_process"
+	sandbox      = "sandbox"
+	sandboxSmall = "sandbox_small"
 )
 
 // rig is a host without its edges, on a store of its own.
@@ -47,7 +48,16 @@ func (b *rig) AttemptEnded(automation.ItemState, automation.Code) {}
 func (b *rig) QueuesWithoutWorker(map[string]int)                 {}
 func (b *rig) Open(int, int)                                      {}
 func (b *rig) RunEnded(state automation.RunState)                 { b.ended <- state }
-func (b *rig) close(f func() error, err *error)                   { *err = errors.Join(*err, f()) }
+
+// uses is the action that is measured.
+func (b *rig) uses() string {
+	if b.executor == sandboxSmall {
+		return "bench.noop@1"
+	}
+	return "core.noop@1"
+}
+
+func (b *rig) close(f func() error, err *error) { *err = errors.Join(*err, f()) }
 
 // withRig builds a rig, runs its scheduler while measure works, and takes it down.
 func withRig(ctx context.Context, o Options, executor string, measure func(context.Context, *rig) error) (err error) {
@@ -158,6 +168,13 @@ func (b *rig) build(ctx context.Context, dir string, eng engine.Engine, function
 	}
 	if _, err := b.service.EnsureBuiltin(ctx, artifacts["core"]); err != nil {
 		return nil, fmt.Errorf("activate the plugin core: %w", err)
+	}
+	small, err := smallPlugin()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.service.EnsureBuiltin(ctx, small); err != nil {
+		return nil, fmt.Errorf("activate the small plugin: %w", err)
 	}
 	if b.executor == inProcess {
 		return runner.InProcess{}, nil
