@@ -248,7 +248,7 @@ func (m *Machine) stop(r *run, final automation.RunState, why *automation.Error,
 			continue
 		}
 		if s.items == nil {
-			m.skip(s, automation.ItemCancelled, nil, at)
+			m.skip(s, automation.ItemCancelled, why, at)
 			continue
 		}
 		for j := range s.items {
