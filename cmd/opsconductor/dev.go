@@ -96,6 +96,10 @@ func (c *cli) settings(cmd *cobra.Command, only ...string) func() (app.Config, e
 
 // serve builds a host, says where it is, and runs it until it is told to stop.
 func (c *cli) serve(ctx context.Context, o app.Options, printToken bool) error {
+	var err error
+	if o.Vetting, err = vetting(o.Config.Engine); err != nil {
+		return err
+	}
 	host, err := app.Build(ctx, o)
 	if err != nil {
 		return err

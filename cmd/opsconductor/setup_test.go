@@ -24,8 +24,9 @@ import (
 const asProgram = "OPSCONDUCTOR_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	// A sandbox process has no environment.
-	if os.Getenv(asProgram) != "" || len(os.Args) > 1 && os.Args[1] == app.SandboxCommand {
+	// A sandbox process has no environment, nor has one that vets.
+	helper := len(os.Args) > 1 && (os.Args[1] == app.SandboxCommand || os.Args[1] == vetWord)
+	if os.Getenv(asProgram) != "" || helper {
 		main()
 		return
 	}

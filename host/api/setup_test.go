@@ -41,6 +41,11 @@ func (manifestOf) Inspect(_ context.Context, wasm []byte) (automation.Manifest, 
 	return m, nil
 }
 
+// Vet implements service.Inspector.
+func (m manifestOf) Vet(ctx context.Context, wasm []byte) (automation.Manifest, error) {
+	return m.Inspect(ctx, wasm)
+}
+
 // setup serves an API; change may alter its configuration first.
 func setup(t *testing.T, change func(*api.Config)) *fixture {
 	t.Helper()

@@ -26,6 +26,9 @@ type Options struct {
 	Version string
 	// LogTo takes the log.
 	LogTo io.Writer
+	// Vetting is the command that calls VetPlugin for the host's engine; nil: uploads
+	// are vetted in the host itself.
+	Vetting []string
 }
 
 // Build makes a host from its settings, with everything open and nothing running
@@ -76,7 +79,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	parts, err := a.buildPlugins(seal)
+	parts, err := a.buildPlugins(seal, o.Vetting)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type pluginParts struct {
 }
 
 // buildPlugins makes the engine, the registry, the host functions and the runner.
-func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
+func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error) {
 	settings := engine.DefaultSettings()
 	settings.CacheDir, settings.Log = a.cfg.CacheDir, a.log
 	limits := engine.DefaultLimits()
@@ -41,7 +41,7 @@ func (a *App) buildPlugins(seal *vault.Vault) (*pluginParts, error) {
 	for _, f := range functions.Functions() {
 		names = append(names, f.Name)
 	}
-	reg, err := registry.New(registry.Config{Store: a.store, Engine: eng, HostFunctions: names})
+	reg, err := registry.New(registry.Config{Store: a.store, Engine: eng, HostFunctions: names, Vetting: registry.Vetting{Command: vet}})
 	if err != nil {
 		return nil, fmt.Errorf("make the registry: %w", err)
 	}

@@ -29,6 +29,11 @@ func (manifestOf) Inspect(_ context.Context, wasm []byte) (automation.Manifest, 
 	return m, nil
 }
 
+// Vet implements service.Inspector.
+func (m manifestOf) Vet(ctx context.Context, wasm []byte) (automation.Manifest, error) {
+	return m.Inspect(ctx, wasm)
+}
+
 // setup serves the real API over the real service and store, behind a middleware
 // that a test may put in between, and returns clients of both roles.
 func setup(t *testing.T, between func(http.Handler) http.Handler) (admin, submitter *client.Client) {

@@ -31,6 +31,8 @@ type Config struct {
 	// again: what an operator takes away is gone after this time on every host.
 	// 0: one second.
 	Fresh time.Duration
+	// Vetting is how uploads are compiled for the first time.
+	Vetting Vetting
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -47,6 +49,8 @@ type Registry struct {
 	fresh         time.Duration
 	now           func() time.Time
 	manifest      *schema.Schema
+	vetting       Vetting
+	vets          chan struct{} // a slot for each vetting process
 
 	mu     sync.Mutex
 	loaded map[key]*entry
@@ -99,6 +103,7 @@ func New(c Config) (*Registry, error) {
 	r := &Registry{
 		store: c.Store, engine: c.Engine, hostFunctions: c.HostFunctions, limits: c.Limits,
 		fresh: c.Fresh, now: c.Now, manifest: s, loaded: map[key]*entry{},
+		vetting: c.Vetting, vets: make(chan struct{}, vetAtOnce),
 	}
 	if r.limits == (wasmfile.Limits{}) {
 		r.limits = wasmfile.DefaultLimits()

@@ -87,6 +87,11 @@ func (manifests) Inspect(_ context.Context, wasm []byte) (automation.Manifest, e
 	return m, nil
 }
 
+// Vet implements service.Inspector.
+func (m manifests) Vet(ctx context.Context, wasm []byte) (automation.Manifest, error) {
+	return m.Inspect(ctx, wasm)
+}
+
 func principal(role automation.Role) automation.Principal {
 	return automation.Principal{Tenant: automation.DefaultTenant, Name: "test " + string(role), Role: role, Token: automation.NewID[automation.TokenID]()}
 }
