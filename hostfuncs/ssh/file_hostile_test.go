@@ -94,6 +94,9 @@ func TestSFTPUnknown(t *testing.T) {
 		p, e := hostile(t, sshtest.SFTP{Stall: []sshtest.SFTPKind{kind}})
 		_, err := p.Put(t.Context(), e, ssh.Put{Path: filepath.Join(t.TempDir(), "f"), Content: []byte("x")})
 		wantError(t, err, hostfuncs.Timeout, hostfuncs.After, words)
+		if kind == sshtest.SFTPExtended && (strings.Contains(err.Error(), "not touched") || strings.Contains(err.Error(), "Nothing was changed")) {
+			t.Errorf("after a rename without an answer it is said that nothing happened: %v", err)
+		}
 	}
 }
 
