@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -39,7 +40,7 @@ func enclose() error {
 	if err := landlock(); err != nil && !errors.Is(err, errNoLandlock) {
 		return err
 	}
-	return syscall.Exec(self, append(os.Args[:len(os.Args):len(os.Args)], sealedArgument), []string{}) //nolint:gosec // this program
+	return syscall.Exec(self, append(slices.Clip(os.Args), sealedArgument), []string{}) //nolint:gosec // this program
 }
 
 const self = "/proc/self/exe"

@@ -100,7 +100,7 @@ func attempts(exe string) map[string]func() error {
 		"read memory":   open(fmt.Sprintf("/proc/%d/mem", os.Getppid()), unix.O_RDWR),
 		"make a file":   open("/tmp/opsconductor-probe", unix.O_CREAT|unix.O_WRONLY),
 		"read itself":   open(exe, unix.O_RDONLY),
-		"make a folder": func() error { return unix.Mkdir("/tmp/opsconductor-probe-dir", 0o700) },
+		"make a folder": func() error { return unix.Mkdir(fmt.Sprintf("/tmp/opsconductor-probe-%d", os.Getpid()), 0o700) },
 		"TCP":           socket(unix.AF_INET, unix.SOCK_STREAM),
 		"UDP":           socket(unix.AF_INET, unix.SOCK_DGRAM),
 		"local socket":  socket(unix.AF_UNIX, unix.SOCK_STREAM),

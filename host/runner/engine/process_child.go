@@ -253,8 +253,9 @@ func (ch *child) most(kind frameKind, id uint32) (int, error) {
 		return lineBytes + frameSlack, nil
 	case frameDone:
 		return limits.OutputBytes + failureBytes + 4*frameSlack, nil
+	default:
+		return 0, fmt.Errorf("%w: frame %d is not a process's to send", errFrame, kind)
 	}
-	return 0, fmt.Errorf("%w: frame %d is not a process's to send", errFrame, kind)
 }
 
 // admit gives an instance a guest in the process.
@@ -293,6 +294,7 @@ func (g *remoteGuest) hear(f frame) error {
 		}
 	case frameDone:
 		g.busy.Store(false)
+	default:
 	}
 	select {
 	case g.inbox <- f:
@@ -354,6 +356,7 @@ func (g *remoteGuest) heed(ctx context.Context, i *instance, f frame) (a answer,
 		return a, false, err
 	case frameRequest:
 		return a, false, g.request(ctx, i, f)
+	default:
 	}
 	d, err := decodeDone(f.payload)
 	if err != nil {
