@@ -218,8 +218,10 @@ func quotas() []attack {
 	out := []attack{
 		{family: "quota", name: "host calls", want: automation.CodeHostCallLimit, module: func(b *builder) { storm(b, "look") }},
 		{family: "quota", name: "a host function that waits", want: automation.CodeTimeout, module: func(b *builder) { storm(b, "nap") }},
-		{family: "quota", name: "an answer of 2 MB", want: automation.CodeOutputLimit, module: func(b *builder) { storm(b, "flood") },
-			tune: func(s *settings) { s.limits.HostCallBytes = 1 << 20 }},
+		{
+			family: "quota", name: "an answer of 2 MB", want: automation.CodeOutputLimit, module: func(b *builder) { storm(b, "flood") },
+			tune: func(s *settings) { s.limits.HostCallBytes = 1 << 20 },
+		},
 		{family: "quota", name: "blocks", want: automation.CodeMemoryLimit, module: func(b *builder) {
 			f := env(b, "alloc")
 			action([]byte{0x03, 0x40}, wasmtest.I64(1<<16), wasmtest.Call(f[0]), []byte{0x50, 0x45, 0x0d, 0, 0x0b, 0x00})(b)
@@ -232,8 +234,10 @@ func quotas() []attack {
 			f := env(b, "alloc", "output_set")
 			action(wasmtest.I64(9<<20), wasmtest.Call(f[0]), wasmtest.I64(9<<20), wasmtest.Call(f[1]), zero)(b)
 		}},
-		{family: "quota", name: "input", want: automation.CodeInputLimit, module: action(zero, drop, zero),
-			input: json.RawMessage(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`)},
+		{
+			family: "quota", name: "input", want: automation.CodeInputLimit, module: action(zero, drop, zero),
+			input: json.RawMessage(`{"x":"` + strings.Repeat("x", 1<<20) + `"}`),
+		},
 		{family: "quota", name: "log lines for ever", want: automation.CodeTimeout, module: func(b *builder) {
 			f := env(b, "alloc", "log_info")
 			action(forever(wasmtest.I64(1000), wasmtest.Call(f[0]), wasmtest.Call(f[1])), zero)(b)

@@ -51,13 +51,15 @@ func loops() []attack {
 			b.Memory(1)
 			b.Action("run", code(p, zero)...)
 		}})
-		out = append(out, attack{family: "loop without a deadline", name: kind, want: automation.CodeFuelLimit, without: true,
+		out = append(out, attack{
+			family: "loop without a deadline", name: kind, want: automation.CodeFuelLimit, without: true,
 			tune: func(s *settings) { s.limits.Fuel = 2_000_000 },
 			module: func(b *builder) {
 				p := body(b)
 				b.Memory(1)
 				b.Action("run", code(p, zero)...)
-			}})
+			},
+		})
 		for place, put := range hidden() {
 			if kind == "br" || place == "_initialize" {
 				out = append(out, attack{family: "loop in " + place, name: kind, want: automation.CodeTimeout, module: func(b *builder) {

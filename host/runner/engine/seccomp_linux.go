@@ -48,7 +48,9 @@ func filterOf(pid uint32) []unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jf: n}
 	}
 	p := []unix.SockFilter{
-		load(dataArch), unless(auditArch, 1), {Code: unix.BPF_JMP | unix.BPF_JA, K: 1}, give(unix.SECCOMP_RET_KILL_PROCESS),
+		load(dataArch), unless(auditArch, 1),
+		{Code: unix.BPF_JMP | unix.BPF_JA, K: 1},
+		give(unix.SECCOMP_RET_KILL_PROCESS),
 		load(dataNumber),
 	}
 	for _, nr := range append(portableCalls(), archCalls()...) {
