@@ -179,7 +179,7 @@ func reportsBeforeTheReaper(t *testing.T, b Backend) {
 		})
 		<-begun
 		f.must(f.st.ReapHost(ctx, "h", h.Epoch, automation.HostLost))
-		at, err := f.st.Reports(ctx, 0, []store.Cursor{{Host: "h", Epoch: h.Epoch}}, 1000)
+		at, err := f.st.Reports(ctx, 0, []store.Cursor{{Host: "h", Epoch: h.Epoch}}, 1<<20)
 		f.must(err)
 		wg.Wait()
 		if int64(len(at)) != stored {
