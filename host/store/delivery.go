@@ -142,10 +142,13 @@ func DecodeReport(body []byte, r *Report) error {
 
 // BatchTopics returns what a leader's batch has news for.
 func BatchTopics(b *Batch) Topics {
-	t := Topics{Entries: len(b.Entries) > 0 || len(b.Runs) > 0}
+	var t Topics
+	if len(b.Entries) > 0 || len(b.Runs) > 0 {
+		t = Topics{TopicEntries}
+	}
 	for i := range b.Deliveries {
-		if to := b.Deliveries[i].Host; len(t.To) == 0 || t.To[len(t.To)-1] != to {
-			t = t.And(Topics{To: []automation.HostID{to}})
+		if to := b.Deliveries[i].Host; i == 0 || b.Deliveries[i-1].Host != to {
+			t = t.And(Topics{HostTopic(to)})
 		}
 	}
 	return t

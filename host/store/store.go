@@ -43,6 +43,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -100,10 +101,20 @@ const (
 	TopicSettings Topic = "settings"
 	// TopicQuestions: somebody has asked the leader something.
 	TopicQuestions Topic = "questions"
+	// TopicAll: there may be news of every topic. Nobody waits for it.
+	TopicAll Topic = "all"
 )
 
+const hostTopic = "host:"
+
 // HostTopic is the topic of what is delivered to a host.
-func HostTopic(id automation.HostID) Topic { return Topic("host:" + string(id)) }
+func HostTopic(id automation.HostID) Topic { return Topic(hostTopic + string(id)) }
+
+// Host returns the host that a HostTopic is of, and whether it is one.
+func (t Topic) Host() (automation.HostID, bool) {
+	id, ok := strings.CutPrefix(string(t), hostTopic)
+	return automation.HostID(id), ok
+}
 
 // AttemptLogs is what one attempt logged.
 type AttemptLogs struct {

@@ -20,18 +20,18 @@ func TestHubWakesTheTopic(t *testing.T) {
 	entries, stopEntries := h.Listen(store.TopicEntries)
 	defer stopEntries()
 	h.Signal(store.Topics{})
-	h.Signal(store.Topics{Entries: true})
-	h.Signal(store.Topics{Entries: true}) // coalesced
+	h.Signal(store.Topics{store.TopicEntries})
+	h.Signal(store.Topics{store.TopicEntries}) // coalesced
 	if len(inbox) != 0 || len(entries) != 1 {
 		t.Errorf("after news of entries: %d for the inbox, %d for entries; want 0 and 1", len(inbox), len(entries))
 	}
-	h.Signal(store.Topics{Inbox: true})
+	h.Signal(store.Topics{store.TopicInbox})
 	if len(inbox) != 1 {
 		t.Error("news of the inbox did not come")
 	}
 	<-inbox
 	stopInbox()
-	h.Signal(store.Topics{Inbox: true, Entries: true})
+	h.Signal(store.Topics{store.TopicInbox, store.TopicEntries})
 	if len(inbox) != 0 {
 		t.Error("a channel that was given back received")
 	}

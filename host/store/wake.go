@@ -35,7 +35,7 @@ func (h *Hub) Listen(topic Topic) (c <-chan struct{}, stop func()) {
 
 // Signal wakes every listener of the topics. It never blocks.
 func (h *Hub) Signal(topics Topics) {
-	if topics.None() {
+	if len(topics) == 0 {
 		return
 	}
 	h.mu.Lock()
@@ -51,55 +51,29 @@ func (h *Hub) Signal(topics Topics) {
 	}
 }
 
-// Topics says which topics a commit has news for.
-type Topics struct {
-	Inbox, Entries, Reports, Hosts, Settings, Questions bool
-	// To are the hosts that something was delivered to.
-	To []automation.HostID
-	// All: there may be news for everyone.
-	All bool
-}
+// Topics are the topics that a commit has news for, in no order; nil: none.
+type Topics []Topic
 
-// And returns the topics of both.
+// And returns the topics of both, each once.
 func (t Topics) And(o Topics) Topics {
-	sum := Topics{
-		Inbox: t.Inbox || o.Inbox, Entries: t.Entries || o.Entries, Reports: t.Reports || o.Reports,
-		Hosts: t.Hosts || o.Hosts, Settings: t.Settings || o.Settings, Questions: t.Questions || o.Questions, All: t.All || o.All, To: t.To,
-	}
-	for _, id := range o.To {
-		if !slices.Contains(sum.To, id) {
-			sum.To = append(slices.Clip(sum.To), id)
+	sum := slices.Clip(t)
+	for _, topic := range o {
+		if !slices.Contains(sum, topic) {
+			sum = append(sum, topic)
 		}
 	}
 	return sum
 }
 
-// None reports whether there is no news.
-func (t Topics) None() bool {
-	return !t.Inbox && !t.Entries && !t.Reports && !t.Hosts && !t.Settings && !t.Questions && !t.All && len(t.To) == 0
-}
-
 func (t Topics) has(topic Topic) bool {
-	switch topic {
-	case TopicInbox:
-		return t.All || t.Inbox
-	case TopicEntries:
-		return t.All || t.Entries
-	case TopicReports:
-		return t.All || t.Reports
-	case TopicHosts:
-		return t.All || t.Hosts
-	case TopicSettings:
-		return t.All || t.Settings
-	case TopicQuestions:
-		return t.All || t.Questions
-	}
-	return t.All || slices.ContainsFunc(t.To, func(id automation.HostID) bool { return topic == HostTopic(id) })
+	return slices.Contains(t, topic) || slices.Contains(t, TopicAll)
 }
 
 // TopicsOf returns the topics that the change of an act has news for: what the
 // scheduler goes by is its settings.
 func TopicsOf(act automation.Act) Topics {
-	noun, _, _ := strings.Cut(act.Action, ".")
-	return Topics{Settings: noun == "window" || noun == "limit"}
+	if noun, _, _ := strings.Cut(act.Action, "."); noun == "window" || noun == "limit" {
+		return Topics{TopicSettings}
+	}
+	return nil
 }

@@ -95,7 +95,7 @@ func apart(all []*accept) (together, alone []*accept) {
 }
 
 func (db *DB) commitAccepts(ctx context.Context, all []*accept) error {
-	return db.commit(ctx, store.Topics{Inbox: true, Entries: true}, func(ctx context.Context) error {
+	return db.commit(ctx, store.Topics{store.TopicInbox, store.TopicEntries}, func(ctx context.Context) error {
 		conn, err := db.pool.Acquire(ctx)
 		if err != nil {
 			return err

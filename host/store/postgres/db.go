@@ -163,7 +163,7 @@ func (db *DB) commit(ctx context.Context, topics store.Topics, fn func(ctx conte
 
 // statement runs one statement as a write and returns how many rows it changed.
 func (db *DB) statement(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	err = db.write(ctx, nil, func(ctx context.Context) error {
 		var tag pgconn.CommandTag
 		tag, err = db.pool.Exec(ctx, query, args...)
 		n = tag.RowsAffected()

@@ -25,7 +25,7 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 		return 0, automation.Errorf(automation.CodeInternal, "lead shard %d: no host", shard)
 	}
 	var now int64
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	err := db.write(ctx, nil, func(ctx context.Context) error {
 		p := &pgx.Batch{}
 		p.Queue(insertShard, shard)
 		p.Queue(lead, shard, string(host), epoch, ttl).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
@@ -43,7 +43,7 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 
 // Resign gives the leadership back at once, if host still holds it at epoch.
 func (db *DB) Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error {
-	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context) error {
+	return db.write(ctx, store.Topics{store.TopicHosts}, func(ctx context.Context) error {
 		_, err := db.pool.Exec(ctx, resign, shard, string(host), epoch)
 		return err
 	})
@@ -70,7 +70,7 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 		return automation.Host{}, err
 	}
 	var out automation.Host
-	err = db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context) error {
+	err = db.write(ctx, store.Topics{store.TopicHosts}, func(ctx context.Context) error {
 		p := &pgx.Batch{}
 		p.Queue(registerHost, string(h.ID), h.Name, h.Version, h.Slots, queues).QueryRow(func(row pgx.Row) error {
 			var err error
@@ -88,13 +88,16 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 
 // Heartbeat renews the host's row; ErrFenced when its epoch is over.
 func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64, b automation.Beat) error {
-	topics := store.Topics{Hosts: b.State != automation.HostLive}
+	var topics store.Topics
+	if b.State != automation.HostLive {
+		topics = store.Topics{store.TopicHosts}
+	}
 	return db.changeHost(ctx, topics, "heartbeat", heartbeat, string(id), epoch, string(b.State), b.AtWork)
 }
 
 // ReapHost raises the epoch of a host whose row still has the given one.
 func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error {
-	err := db.changeHost(ctx, store.Topics{Hosts: true}, "reap the host", reapHost, string(id), epoch, string(state))
+	err := db.changeHost(ctx, store.Topics{store.TopicHosts}, "reap the host", reapHost, string(id), epoch, string(state))
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (n *news) take() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	topics := n.topics
-	n.topics = store.Topics{}
+	n.topics = nil
 	return n.sender + " " + written(topics)
 }
 
@@ -65,47 +65,56 @@ func (n *news) take() string {
 // (a payload has less than 8000 bytes).
 const mostHosts = 128
 
+// letters are what stands for the topics in a payload; a topic without one is a host's.
+func letters() map[store.Topic]string {
+	return map[store.Topic]string{
+		store.TopicInbox: "i", store.TopicEntries: "e", store.TopicReports: "r", store.TopicHosts: "h",
+		store.TopicSettings: "s", store.TopicQuestions: "q", store.TopicAll: everyone,
+	}
+}
+
+// everyone is the letter of store.TopicAll.
+const everyone = "a"
+
 // written is the text of topics: a letter each, then the hosts.
-func written(t store.Topics) string {
-	if t.All || len(t.To) > mostHosts {
-		return "a"
-	}
-	var b strings.Builder
-	for _, f := range []struct {
-		set    bool
-		letter byte
-	}{{t.Inbox, 'i'}, {t.Entries, 'e'}, {t.Reports, 'r'}, {t.Hosts, 'h'}, {t.Settings, 's'}, {t.Questions, 'q'}} {
-		if f.set {
-			b.WriteByte(f.letter)
+func written(topics store.Topics) string {
+	var short, hosts strings.Builder
+	named, letters := 0, letters()
+	for _, t := range topics {
+		if id, ok := t.Host(); ok {
+			hosts.WriteString(" " + string(id))
+			named++
 		}
+		short.WriteString(letters[t])
 	}
-	for _, id := range t.To {
-		b.WriteString(" " + string(id))
+	if named > mostHosts {
+		return everyone
 	}
-	return b.String()
+	return short.String() + hosts.String()
 }
 
 // heard returns the topics of a payload; none of this process's own.
 func (n *news) heard(payload string) store.Topics {
 	sender, text, _ := strings.Cut(payload, " ")
 	if sender == n.sender {
-		return store.Topics{}
+		return nil
 	}
-	letters, hosts, _ := strings.Cut(text, " ")
-	t := store.Topics{
-		Inbox: strings.Contains(letters, "i"), Entries: strings.Contains(letters, "e"), Reports: strings.Contains(letters, "r"),
-		Hosts: strings.Contains(letters, "h"), Settings: strings.Contains(letters, "s"),
-		Questions: strings.Contains(letters, "q"), All: strings.Contains(letters, "a"),
+	short, hosts, _ := strings.Cut(text, " ")
+	var topics store.Topics
+	for topic, letter := range letters() {
+		if strings.Contains(short, letter) {
+			topics = append(topics, topic)
+		}
 	}
 	for id := range strings.FieldsSeq(hosts) {
-		t.To = append(t.To, automation.HostID(id))
+		topics = append(topics, store.HostTopic(automation.HostID(id)))
 	}
-	return t
+	return topics
 }
 
 // spread wakes this process's waiters and has the notifier tell the others.
 func (db *DB) spread(topics store.Topics) {
-	if topics.None() {
+	if len(topics) == 0 {
 		return
 	}
 	db.hub.Signal(topics)
@@ -134,7 +143,7 @@ func (db *DB) listen(ctx context.Context) {
 		if db.hear(ctx) {
 			wait = reconnectFirst
 		}
-		db.hub.Signal(store.Topics{All: true})
+		db.hub.Signal(store.Topics{store.TopicAll})
 		again := time.NewTimer(jitter(wait))
 		select {
 		case <-ctx.Done():
@@ -160,7 +169,7 @@ func (db *DB) hear(ctx context.Context) bool {
 	if _, err := conn.Exec(ctx, listenStatement); err != nil {
 		return false
 	}
-	db.hub.Signal(store.Topics{All: true}) // what came before it listened
+	db.hub.Signal(store.Topics{store.TopicAll}) // what came before it listened
 	for {
 		waiting, cancel := context.WithTimeout(ctx, jitter(db.config.Poll))
 		n, err := conn.WaitForNotification(waiting)
@@ -172,7 +181,7 @@ func (db *DB) hear(ctx context.Context) bool {
 		case ctx.Err() != nil || !late || conn.IsClosed():
 			return true
 		default:
-			db.hub.Signal(store.Topics{All: true})
+			db.hub.Signal(store.Topics{store.TopicAll})
 		}
 	}
 }

@@ -88,7 +88,11 @@ func (db *DB) PutReports(ctx context.Context, shard int, taken store.Cursor, rep
 		}
 		numbers[i], bodies[i] = r.Number, body
 	}
-	return db.write(ctx, store.Topics{Reports: len(reports) > 0}, func(ctx context.Context) error {
+	var topics store.Topics
+	if len(reports) > 0 {
+		topics = store.Topics{store.TopicReports}
+	}
+	return db.write(ctx, topics, func(ctx context.Context) error {
 		p := &pgx.Batch{}
 		p.Queue(holdHost, string(taken.Host), taken.Epoch)
 		if len(reports) > 0 {

@@ -19,7 +19,7 @@ const (
 
 // Ask stores a question and forgets old ones.
 func (db *DB) Ask(ctx context.Context, q store.Question) error {
-	return db.write(ctx, store.Topics{Questions: true}, func(ctx context.Context) error {
+	return db.write(ctx, store.Topics{store.TopicQuestions}, func(ctx context.Context) error {
 		_, err := db.pool.Exec(ctx, insertQuestion, string(q.ID), string(q.Tenant), q.Shard, string(q.Run), moment(q.At),
 			moment(q.At.Add(-store.QuestionAge)))
 		return err
@@ -42,7 +42,7 @@ func scanQuestion(row pgx.Row) (store.Question, error) {
 
 // PutAnswer answers a question.
 func (db *DB) PutAnswer(ctx context.Context, id automation.QuestionID, answer []byte) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	return db.write(ctx, nil, func(ctx context.Context) error {
 		_, err := db.pool.Exec(ctx, putAnswer, answer, string(id))
 		return err
 	})

@@ -6,7 +6,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/store"
 )
 
 const (
@@ -24,7 +23,7 @@ func (db *DB) PutQueueLoads(ctx context.Context, shard int, host automation.Host
 			queues, waiting = append(queues, l.Queue), append(waiting, int64(l.Waiting))
 		}
 	}
-	return db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	return db.write(ctx, nil, func(ctx context.Context) error {
 		p := &pgx.Batch{}
 		p.Queue(takeNumbers, shard, 0, string(host), epoch)
 		p.Queue(deleteLoads, shard)

@@ -168,7 +168,7 @@ func (db *DB) PutCommand(ctx context.Context, c automation.Command, act automati
 	if err != nil {
 		return automation.AsError(err)
 	}
-	return db.act(ctx, act, string(c.Run), store.Topics{Inbox: true}, func(ctx context.Context, tx pgx.Tx) error {
+	return db.act(ctx, act, string(c.Run), store.Topics{store.TopicInbox}, func(ctx context.Context, tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, insertCommand, string(c.ID), string(c.Kind), c.Step, c.Item, told, c.By, c.Reason, moment(c.At), string(c.Run), string(c.Tenant))
 		if err == nil && tag.RowsAffected() == 0 {
 			return store.NotFound("run")

@@ -18,7 +18,7 @@ const (
 
 // PutScheduleRuns records the runs of times of a schedule.
 func (db *DB) PutScheduleRuns(ctx context.Context, tenant automation.TenantID, id automation.ScheduleID, runs []automation.ScheduleRun) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	return db.write(ctx, nil, func(ctx context.Context) error {
 		tx, err := db.pool.Begin(ctx)
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ func (db *DB) PutWebhook(ctx context.Context, d automation.Webhook, o store.PutW
 		key = &text
 	}
 	out, made := d, true
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	err := db.write(ctx, nil, func(ctx context.Context) error {
 		tx, err := db.pool.Begin(ctx)
 		if err != nil {
 			return err
@@ -82,7 +82,7 @@ func (db *DB) FailTrigger(ctx context.Context, tenant automation.TenantID, id au
 	if err != nil {
 		return err
 	}
-	return db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+	return db.write(ctx, nil, func(ctx context.Context) error {
 		_, err := db.pool.Exec(ctx, failTrigger, moment(at), text, string(id), string(tenant))
 		return err
 	})

@@ -23,7 +23,7 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 		return 0, automation.Errorf(automation.CodeInternal, "lead shard %d: no host", shard)
 	}
 	var now int64
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	err := db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		if err := w.exec(ctx, insertShard, shard); err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 
 // Resign gives the leadership back at once, if host still holds it at epoch.
 func (db *DB) Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error {
-	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.Topics{store.TopicHosts}, func(ctx context.Context, w *writer) error {
 		return w.exec(ctx, resign, shard, string(host), epoch)
 	})
 }
@@ -64,7 +64,7 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 		return automation.Host{}, err
 	}
 	var out automation.Host
-	err = db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
+	err = db.write(ctx, store.Topics{store.TopicHosts}, func(ctx context.Context, w *writer) error {
 		if err := w.exec(ctx, registerHost, string(h.ID), h.Name, h.Version, h.Slots, queues); err != nil {
 			return err
 		}
@@ -83,7 +83,10 @@ func (db *DB) RegisterHost(ctx context.Context, h automation.Host) (automation.H
 
 // Heartbeat renews the host's row; ErrFenced when its epoch is over.
 func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64, b automation.Beat) error {
-	topics := store.Topics{Hosts: b.State != automation.HostLive}
+	var topics store.Topics
+	if b.State != automation.HostLive {
+		topics = store.Topics{store.TopicHosts}
+	}
 	return db.write(ctx, topics, func(ctx context.Context, w *writer) error {
 		return w.changeHost(ctx, "heartbeat", heartbeat, string(b.State), b.AtWork, string(id), epoch)
 	})
@@ -91,7 +94,7 @@ func (db *DB) Heartbeat(ctx context.Context, id automation.HostID, epoch int64, 
 
 // ReapHost raises the epoch of a host whose row still has the given one.
 func (db *DB) ReapHost(ctx context.Context, id automation.HostID, epoch int64, state automation.HostState) error {
-	return db.write(ctx, store.Topics{Hosts: true}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.Topics{store.TopicHosts}, func(ctx context.Context, w *writer) error {
 		if err := w.changeHost(ctx, "reap the host", reapHost, string(state), string(id), epoch); err != nil {
 			return err
 		}

@@ -74,7 +74,11 @@ func (db *DB) PutReports(ctx context.Context, shard int, taken store.Cursor, rep
 		}
 		args = append(args, shard, string(taken.Host), taken.Epoch, r.Number, body)
 	}
-	return db.write(ctx, store.Topics{Reports: len(reports) > 0}, func(ctx context.Context, w *writer) error {
+	var topics store.Topics
+	if len(reports) > 0 {
+		topics = store.Topics{store.TopicReports}
+	}
+	return db.write(ctx, topics, func(ctx context.Context, w *writer) error {
 		var one int
 		err := w.row(ctx, holdHost, string(taken.Host), taken.Epoch).Scan(&one)
 		if errors.Is(err, sql.ErrNoRows) {

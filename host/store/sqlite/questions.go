@@ -17,7 +17,7 @@ const (
 
 // Ask stores a question and forgets old ones.
 func (db *DB) Ask(ctx context.Context, q store.Question) error {
-	return db.write(ctx, store.Topics{Questions: true}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.Topics{store.TopicQuestions}, func(ctx context.Context, w *writer) error {
 		if err := w.exec(ctx, forgetQuestions, micros(q.At.Add(-store.QuestionAge))); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func scanQuestion(row scanner) (store.Question, error) {
 
 // PutAnswer answers a question.
 func (db *DB) PutAnswer(ctx context.Context, id automation.QuestionID, answer []byte) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		return w.exec(ctx, putAnswer, answer, string(id))
 	})
 }

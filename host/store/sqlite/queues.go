@@ -23,7 +23,7 @@ func (db *DB) PutQueueLoads(ctx context.Context, shard int, host automation.Host
 			args = append(args, shard, l.Queue, l.Waiting)
 		}
 	}
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		var last int64
 		err := w.row(ctx, takeNumbersAsLeader, 0, shard, string(host), epoch).Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {

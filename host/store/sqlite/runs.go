@@ -29,7 +29,7 @@ func (db *DB) Accept(ctx context.Context, run automation.Run, act automation.Act
 		return automation.Run{}, false, err
 	}
 	created := true
-	err = db.write(ctx, store.Topics{Inbox: true, Entries: true}, func(ctx context.Context, w *writer) error {
+	err = db.write(ctx, store.Topics{store.TopicInbox, store.TopicEntries}, func(ctx context.Context, w *writer) error {
 		earlier, repeated, err := w.act(ctx, act, string(run.ID))
 		if err != nil {
 			return err
@@ -190,7 +190,7 @@ const (
 
 // PutPlan stores a plan under its hash; storing it again changes nothing.
 func (db *DB) PutPlan(ctx context.Context, tenant automation.TenantID, hash automation.Digest, plan []byte, at time.Time) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		return w.exec(ctx, insertPlan, string(tenant), string(hash), plan, micros(at))
 	})
 }
@@ -217,7 +217,7 @@ func (db *DB) PutCommand(ctx context.Context, c automation.Command, act automati
 	if err != nil {
 		return automation.AsError(err)
 	}
-	return db.write(ctx, store.Topics{Inbox: true}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, store.Topics{store.TopicInbox}, func(ctx context.Context, w *writer) error {
 		_, repeated, err := w.act(ctx, act, string(c.Run))
 		if err != nil || repeated {
 			return err

@@ -16,7 +16,7 @@ const (
 
 // PutScheduleRuns records the runs of times of a schedule.
 func (db *DB) PutScheduleRuns(ctx context.Context, tenant automation.TenantID, id automation.ScheduleID, runs []automation.ScheduleRun) error {
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		for _, r := range runs {
 			n, err := w.changed(ctx, putScheduleRun, micros(r.At), string(r.Run), string(id), string(tenant))
 			if err != nil {

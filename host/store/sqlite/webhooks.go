@@ -26,7 +26,7 @@ func (db *DB) PutWebhook(ctx context.Context, d automation.Webhook, o store.PutW
 		key = string(d.Body)
 	}
 	out, made := d, true
-	err := db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	err := db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		if err := w.exec(ctx, expireWebhooks, string(d.Trigger), micros(o.KeptFrom), store.MaxExpired); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (db *DB) FailTrigger(ctx context.Context, tenant automation.TenantID, id au
 	if err != nil {
 		return err
 	}
-	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+	return db.write(ctx, nil, func(ctx context.Context, w *writer) error {
 		return w.exec(ctx, failTrigger, micros(at), text, string(id), string(tenant))
 	})
 }
