@@ -65,7 +65,7 @@ type ChmodResult struct {
 func (p *Pool) mkdir(ctx context.Context, s *hostfuncs.Session, req MkdirRequest) (MkdirResult, error) {
 	const name = "ssh_mkdir"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	mode := f.mode(req.Mode)
 	if err := f.err(name); err != nil {
 		return MkdirResult{}, err
@@ -87,7 +87,7 @@ func (p *Pool) mkdir(ctx context.Context, s *hostfuncs.Session, req MkdirRequest
 func (p *Pool) remove(ctx context.Context, s *hostfuncs.Session, req RemoveRequest) (RemoveResult, error) {
 	const name = "ssh_remove"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	f.add(req.MaxEntries < 0 || req.MaxEntries > maxEntries, "max_entries is not between 0 and 10000")
 	if err := f.err(name); err != nil {
 		return RemoveResult{}, err
@@ -109,7 +109,7 @@ func (p *Pool) remove(ctx context.Context, s *hostfuncs.Session, req RemoveReque
 func (p *Pool) chmod(ctx context.Context, s *hostfuncs.Session, req ChmodRequest) (ChmodResult, error) {
 	const name = "ssh_chmod"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	c := Chmod{Path: req.Path, Mode: f.mode(req.Mode)}
 	c.UID, c.GID = f.owner(req.Owner)
 	if err := f.err(name); err != nil {

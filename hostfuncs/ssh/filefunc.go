@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -111,19 +110,9 @@ type FileEntry struct {
 // defaultEntries is how many entries ssh_list returns when nobody says.
 const defaultEntries = 1000
 
-// faults gathers what is wrong with a request.
-type faults []error
-
-func (f *faults) add(bad bool, text string) {
-	if bad {
-		*f = append(*f, errors.New(text))
-	}
-}
-
-// common checks what the requests of all functions for files have.
-func (f *faults) common(target, credential, path string, timeoutMS int64) {
-	f.add(len(target) > 253 || len(credential) > 253, "target or credential is longer than 253 characters")
-	f.add(timeoutMS < 0 || timeoutMS > maxTimeout.Milliseconds(), "timeout_ms is not between 0 and 86400000")
+// file checks what the requests of all functions for files have.
+func (f *faults) file(target, credential, path string, timeoutMS int64) {
+	f.call(target, credential, timeoutMS)
 	if err := checkPath(path); err != nil {
 		*f = append(*f, err)
 	}
@@ -141,13 +130,6 @@ func (f *faults) owner(text string) (uid, gid *uint32) {
 	uid, gid, err := parseOwner(text)
 	f.add(err != nil, "owner is not a number of a user, a colon and one of a group, like 0:0, 1000 or :100")
 	return uid, gid
-}
-
-func (f faults) err(function string) error {
-	if len(f) == 0 {
-		return nil
-	}
-	return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", function, errors.Join(f...))
 }
 
 // bounded gives a call its own timeout; 0: it has none.
@@ -185,7 +167,7 @@ func (p *Pool) put(ctx context.Context, s *hostfuncs.Session, req PutRequest) (P
 // file checks a request against the schema's bounds and returns what to write.
 func (r PutRequest) file() (Put, error) {
 	var f faults
-	f.common(r.Target, r.Credential, r.Path, r.TimeoutMS)
+	f.file(r.Target, r.Credential, r.Path, r.TimeoutMS)
 	f.add(r.Content != "" && len(r.ContentBase64) > 0, "give one of content and content_base64")
 	w := Put{Path: r.Path, Content: []byte(r.Content)}
 	if len(r.ContentBase64) > 0 {
@@ -201,8 +183,8 @@ func parseMode(text string) (*uint32, error) {
 	if text == "" {
 		return nil, nil //nolint:nilnil // no mode is none
 	}
-	if !regexp.MustCompile(`^[0-7]{3,4}$`).MatchString(text) {
-		return nil, errors.New("not octal")
+	if len(text) < 3 || len(text) > 4 {
+		return nil, errors.New("not three or four digits")
 	}
 	n, err := strconv.ParseUint(text, 8, 32)
 	mode := uint32(n) //nolint:gosec // four octal digits
@@ -237,7 +219,7 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func (p *Pool) get(ctx context.Context, s *hostfuncs.Session, req GetRequest) (GetResult, error) {
 	const name = "ssh_get"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	f.add(req.MaxBytes < 0 || req.MaxBytes > maxOutput, "max_bytes is not between 0 and 67108864")
 	if err := f.err(name); err != nil {
 		return GetResult{}, err
@@ -266,7 +248,7 @@ func (p *Pool) get(ctx context.Context, s *hostfuncs.Session, req GetRequest) (G
 func (p *Pool) stat(ctx context.Context, s *hostfuncs.Session, req StatRequest) (StatResult, error) {
 	const name = "ssh_stat"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	if err := f.err(name); err != nil {
 		return StatResult{}, err
 	}
@@ -292,7 +274,7 @@ func (p *Pool) stat(ctx context.Context, s *hostfuncs.Session, req StatRequest) 
 func (p *Pool) list(ctx context.Context, s *hostfuncs.Session, req ListRequest) (ListResult, error) {
 	const name = "ssh_list"
 	var f faults
-	f.common(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
 	f.add(req.Limit < 0 || req.Limit > maxEntries, "limit is not between 0 and 10000")
 	if err := f.err(name); err != nil {
 		return ListResult{}, err

@@ -25,10 +25,7 @@ type Put struct {
 	// UID and GID are the owner; nil: that of the file that is there, else whom the
 	// server makes it.
 	UID, GID *uint32
-	// Begin is called right before the first request that changes something leaves,
-	// with the Hash; not when there is nothing to change. When it fails nothing is
-	// sent and its error is returned. nil: nothing is called.
-	Begin func(ctx context.Context, hash string) error
+	Begin    Begin // with the Hash
 }
 
 // Written is a file that has been put.

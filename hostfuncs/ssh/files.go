@@ -193,7 +193,7 @@ func (f *files) close() {
 }
 
 // act is called right before the first request that may change the target.
-func (f *files) act(ctx context.Context, begin func(context.Context, string) error, hash string) error {
+func (f *files) act(ctx context.Context, begin Begin, hash string) error {
 	if err := ctx.Err(); err != nil {
 		return hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", f.endpoint.place())
 	}

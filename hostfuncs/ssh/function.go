@@ -113,25 +113,41 @@ func noted(s *hostfuncs.Session, name string) func(context.Context, string) erro
 	}
 }
 
+// faults gathers what is wrong with a request.
+type faults []error
+
+func (f *faults) add(bad bool, text string) {
+	if bad {
+		*f = append(*f, errors.New(text))
+	}
+}
+
+// call checks what the requests of all functions have.
+func (f *faults) call(target, credential string, timeoutMS int64) {
+	f.add(len(target) > 253 || len(credential) > 253, "target or credential is longer than 253 characters")
+	f.add(timeoutMS < 0 || timeoutMS > maxTimeout.Milliseconds(), "timeout_ms is not between 0 and 86400000")
+}
+
+func (f faults) err(function string) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", function, errors.Join(f...))
+}
+
 // command checks a request against the schema's bounds and returns the command.
 func (r ExecRequest) command(limit int) (Command, error) {
-	var errs []error
-	fault := func(bad bool, text string) {
-		if bad {
-			errs = append(errs, errors.New(text))
-		}
-	}
+	var f faults
 	script, argv := r.Script != "", len(r.Argv) > 0
-	fault(script == argv, "give exactly one of argv and script")
-	fault(argv && (len(r.Args) > 0 || len(r.Interpreter) > 0), "args and interpreter belong to script; put all into argv")
-	fault(script && (r.Stdin != "" || len(r.StdinBase64) > 0), "a script has its standard input for itself; stdin belongs to argv")
-	fault(r.Stdin != "" && len(r.StdinBase64) > 0, "give one of stdin and stdin_base64")
-	fault(strings.ContainsRune(r.Script, 0), "the script has a NUL character")
-	fault(len(r.Argv) > maxArgs || len(r.Args) > maxArgs || len(r.Interpreter) > 64, "too many arguments: 16384 is the most, and 64 for interpreter")
-	fault(len(r.Env) > maxEnv, "too many environment variables: 256 is the most")
-	fault(len(r.Target) > 253 || len(r.Credential) > 253, "target or credential is longer than 253 characters")
-	fault(r.TimeoutMS < 0 || r.TimeoutMS > maxTimeout.Milliseconds(), "timeout_ms is not between 0 and 86400000")
-	fault(r.MaxOutputBytes < 0 || r.MaxOutputBytes > maxOutput, "max_output_bytes is not between 0 and 67108864")
+	f.add(script == argv, "give exactly one of argv and script")
+	f.add(argv && (len(r.Args) > 0 || len(r.Interpreter) > 0), "args and interpreter belong to script; put all into argv")
+	f.add(script && (r.Stdin != "" || len(r.StdinBase64) > 0), "a script has its standard input for itself; stdin belongs to argv")
+	f.add(r.Stdin != "" && len(r.StdinBase64) > 0, "give one of stdin and stdin_base64")
+	f.add(strings.ContainsRune(r.Script, 0), "the script has a NUL character")
+	f.add(len(r.Argv) > maxArgs || len(r.Args) > maxArgs || len(r.Interpreter) > 64, "too many arguments: 16384 is the most, and 64 for interpreter")
+	f.add(len(r.Env) > maxEnv, "too many environment variables: 256 is the most")
+	f.call(r.Target, r.Credential, r.TimeoutMS)
+	f.add(r.MaxOutputBytes < 0 || r.MaxOutputBytes > maxOutput, "max_output_bytes is not between 0 and 67108864")
 	c := Command{Argv: r.Argv, Stdin: []byte(r.Stdin), Env: r.Env, Timeout: time.Duration(r.TimeoutMS) * time.Millisecond}
 	if len(r.StdinBase64) > 0 {
 		c.Stdin = r.StdinBase64
@@ -140,7 +156,7 @@ func (r ExecRequest) command(limit int) (Command, error) {
 		c.Argv, c.Stdin = append(r.interpreter(), r.Args...), []byte(r.Script)
 	}
 	c.MaxOutput = outputCap(r.MaxOutputBytes, limit)
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(f...); err != nil {
 		return c, err
 	}
 	return c, c.Validate()
