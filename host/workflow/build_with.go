@@ -55,35 +55,18 @@ func (w *withReader) read(n *node, at string) *node {
 
 // text reads a text that may hold expressions.
 func (w *withReader) text(n *node, at string) *node {
-	parts, err := expr.SplitTemplate(n.text)
-	if err != nil {
-		w.b.add(w.pointer(at), automation.AsError(err))
+	g, ok, err := w.b.compileText(w.s, w.env, w.pointer(at), n.text)
+	switch {
+	case err != nil:
+		w.err = err
+		return n
+	case !ok || !w.fits(n, at, g):
 		return w.hide(n, at)
-	}
-	known := true
-	programs := make([]*expr.Program, len(parts))
-	for i, p := range parts {
-		if p.Expression == "" {
-			continue
-		}
-		env, err := w.env()
-		if err != nil {
-			w.err = err
-			return n
-		}
-		if programs[i] = w.b.compile(w.s, env, w.pointer(at), p.Expression, nil); programs[i] == nil {
-			return w.hide(n, at)
-		}
-		known = known && w.b.decided(programs[i])
-	}
-	if !w.fits(n, at, parts, programs) {
-		return w.hide(n, at)
-	}
-	if !known {
+	case !w.b.known(g):
 		w.dynamic = append(w.dynamic, at)
 		return w.hide(n, at)
 	}
-	return w.fill(n, at, parts, programs)
+	return w.fill(n, at, g)
 }
 
 // hide notes that the value at a place is not known.
@@ -95,31 +78,12 @@ func (w *withReader) hide(n *node, at string) *node {
 	return n
 }
 
-// decided reports whether the value of an expression is known: a template's inputs
-// are not.
-func (b *builder) decided(p *expr.Program) bool {
-	if b.mode.template {
-		return len(p.Refs()) == 0
-	}
-	return onlyInputs(p)
-}
-
-// onlyInputs reports whether an expression reads inputs alone, or nothing.
-func onlyInputs(p *expr.Program) bool {
-	for _, r := range p.Refs() {
-		if r.Path[0] != "inputs" {
-			return false
-		}
-	}
-	return true
-}
-
 // fits checks an expression's type by the action's schema.
-func (w *withReader) fits(n *node, at string, parts []expr.Part, programs []*expr.Program) bool {
+func (w *withReader) fits(n *node, at string, g segment) bool {
 	want := w.input.At(at)
 	got := kind(schema.KindString)
-	if len(parts) == 1 && parts[0].Expression != "" {
-		got = programs[0].Result()
+	if g.single() {
+		got = g.programs[0].Result()
 	}
 	if want.Accepts(got) {
 		return true
@@ -127,7 +91,7 @@ func (w *withReader) fits(n *node, at string, parts []expr.Part, programs []*exp
 	e := &automation.Error{
 		Code: automation.CodeWrongType, Message: "an expression that gives a value of type " + typeName(got), Allowed: typeName(want),
 	}
-	if len(parts) > 1 {
+	if len(g.parts) > 1 {
 		e.Message, e.Suggestion = "text with expressions in it", "write one ${{ expression }} alone, which keeps its type"
 	} else if want.KindOf() == schema.KindString {
 		e.Suggestion = "turn it into text with string(…)"
@@ -138,11 +102,11 @@ func (w *withReader) fits(n *node, at string, parts []expr.Part, programs []*exp
 
 // fill evaluates what the inputs decide. The result is a value: text that looks
 // like an expression stays text.
-func (w *withReader) fill(n *node, at string, parts []expr.Part, programs []*expr.Program) *node {
+func (w *withReader) fill(n *node, at string, g segment) *node {
 	if !w.b.inputs.ok {
 		return w.hide(n, at)
 	}
-	raw, err := evaluate(parts, programs, w.b.inputVars())
+	raw, err := g.append(nil, w.b.inputVars())
 	if err != nil {
 		w.b.add(w.pointer(at), automation.AsError(err))
 		return w.hide(n, at)
@@ -154,40 +118,6 @@ func (w *withReader) fill(n *node, at string, parts []expr.Part, programs []*exp
 	}
 	filled.at = n.at
 	return filled
-}
-
-// evaluate fills in a text: the value of a single expression, else text. It
-// returns JSON.
-func evaluate(parts []expr.Part, programs []*expr.Program, vars expr.Vars) ([]byte, error) {
-	return appendTemplate(nil, parts, programs, vars)
-}
-
-func appendTemplate(dst []byte, parts []expr.Part, programs []*expr.Program, vars expr.Vars) ([]byte, error) {
-	if len(parts) == 1 && programs[0] != nil {
-		v, err := programs[0].Eval(vars)
-		if err != nil {
-			return nil, err
-		}
-		return v.AppendJSON(dst)
-	}
-	var text []byte
-	for i, p := range parts {
-		if programs[i] == nil {
-			text = append(text, p.Text...)
-			continue
-		}
-		v, err := programs[i].Eval(vars)
-		if err != nil {
-			return nil, err
-		}
-		if text, err = v.AppendText(text); err != nil {
-			return nil, err
-		}
-		if len(text) > maxFilled {
-			return nil, tooLarge()
-		}
-	}
-	return expr.AppendString(dst, string(text)), nil
 }
 
 // maxFilled bounds a step's filled-in inputs, in bytes.

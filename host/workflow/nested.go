@@ -323,8 +323,7 @@ func (b *builder) lateInput(paths [][]string) string {
 		}
 		for _, pointer := range b.mode.late {
 			name, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-			name = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
-			if len(path) == 1 || path[1] == name {
+			if name = schema.Unescape(name); len(path) == 1 || path[1] == name {
 				return name
 			}
 		}

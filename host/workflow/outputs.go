@@ -38,26 +38,21 @@ func (b *builder) readOutputs() *automation.Error {
 
 // outputType checks the expressions of an output; nil when one is at fault.
 func (b *builder) outputType(env *expr.Env, at, text string) *schema.Type {
-	parts, err := expr.SplitTemplate(text)
-	if err != nil {
-		b.add(at, automation.AsError(err))
+	g, ok, err := b.compileText(nil, func() (*expr.Env, error) { return env, nil }, at, text)
+	if err != nil || !ok {
 		return nil
 	}
 	t := kind(schema.KindString)
-	for _, part := range parts {
-		if part.Expression == "" {
-			continue
-		}
-		p := b.compile(nil, env, at, part.Expression, nil)
+	for _, p := range g.programs {
 		if p == nil {
-			return nil
+			continue
 		}
 		for _, r := range p.Refs() {
 			if r.Path[0] == "steps" && len(r.Path) > 1 {
 				b.readByOutputs = append(b.readByOutputs, r.Path[1])
 			}
 		}
-		if len(parts) == 1 {
+		if len(g.parts) == 1 {
 			t = p.Result()
 		}
 	}
@@ -100,7 +95,7 @@ func (p *Program) Outputs(s *Scope) (json.RawMessage, error) {
 		}
 		out = append(expr.AppendString(out, o.name), ':')
 		var err error
-		if out, err = appendTemplate(out, o.text.parts, o.text.programs, &vars{p: p, scope: s, step: -1}); err == nil && len(out) > maxOutputs {
+		if out, err = o.text.append(out, &vars{p: p, scope: s, step: -1}); err == nil && len(out) > maxOutputs {
 			err = limitError("the run's outputs have too many bytes", maxOutputs, "put out less")
 		}
 		if err != nil {

@@ -190,7 +190,7 @@ func (p *Program) Input(step int, s *Scope, e Element) (json.RawMessage, error) 
 			out = append(out, g.raw...)
 			continue
 		}
-		if out, err = appendTemplate(out, g.parts, g.programs, &v); err != nil {
+		if out, err = g.append(out, &v); err != nil {
 			return nil, p.fault(step, "/with"+g.at, err)
 		}
 		if len(out) > maxFilled {

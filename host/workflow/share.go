@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"fmt"
-	"slices"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/workflow/expr"
@@ -54,32 +53,17 @@ func (b *builder) checkKey(s *step, envs *envs) error {
 	if n == nil || n.kind != nodeString || b.faulty(at) || s.plan.Scheduler {
 		return nil
 	}
-	parts, err := expr.SplitTemplate(n.text)
-	if err != nil {
-		b.add(at, automation.AsError(err))
-		return nil
+	own := s.typ()
+	g, ok, err := b.compileText(s, func() (*expr.Env, error) { return envs.of(b, &own) }, at, n.text)
+	if err != nil || !ok {
+		return err
 	}
-	own, known := s.typ(), true
-	programs := make([]*expr.Program, len(parts))
-	for i, p := range parts {
-		if p.Expression == "" {
-			continue
-		}
-		env, err := envs.of(b, &own)
-		if err != nil {
-			return err
-		}
-		if programs[i] = b.compile(s, env, at, p.Expression, nil); programs[i] == nil {
-			return nil
-		}
-		known = known && b.decided(programs[i])
-	}
-	if !known {
+	if !b.known(g) {
 		s.plan.ConcurrencyKey, s.plan.KeyDynamic = n.text, true
 		return nil
 	}
 	if b.inputs.ok {
-		key, err := fillKey(parts, programs, expr.Map{"inputs": b.inputs.value()})
+		key, err := fillKey(g, b.inputVars())
 		if err != nil {
 			b.add(at, automation.AsError(err))
 		}
@@ -89,28 +73,19 @@ func (b *builder) checkKey(s *step, envs *envs) error {
 }
 
 // fillKey evaluates a concurrency key.
-func fillKey(parts []expr.Part, programs []*expr.Program, vars expr.Vars) (string, error) {
-	var text []byte
-	for i, p := range parts {
-		if programs[i] == nil {
-			text = append(text, p.Text...)
-			continue
-		}
-		v, err := programs[i].Eval(vars)
-		if err != nil {
-			return "", err
-		}
-		if text, err = v.AppendText(text); err != nil {
-			return "", err
-		}
-		if len(text) > maxKey {
-			break
-		}
+func fillKey(g segment, vars expr.Vars) (string, error) {
+	text, err := g.text(vars, maxKey, keyTooLong)
+	if err == nil && len(text) > maxKey {
+		err = keyTooLong()
 	}
-	if len(text) > maxKey {
-		return "", limitError(fmt.Sprintf("a concurrency key of more than %d bytes", maxKey), maxKey, "use a shorter one")
+	if err != nil {
+		return "", err
 	}
 	return string(text), nil
+}
+
+func keyTooLong() error {
+	return limitError(fmt.Sprintf("a concurrency key of more than %d bytes", maxKey), maxKey, "use a shorter one")
 }
 
 // key compiles a step's concurrency_key.
@@ -130,14 +105,9 @@ func (p *Program) ConcurrencyKey(step int, s *Scope, e Element) (string, error) 
 	if k == nil {
 		return p.plan.Steps[step].ConcurrencyKey, nil
 	}
-	key, err := fillKey(k.parts, k.programs, &vars{p: p, scope: s, step: step, element: e})
+	key, err := fillKey(*k, &vars{p: p, scope: s, step: step, element: e})
 	if err != nil {
 		return "", p.fault(step, "/concurrency_key", err)
 	}
 	return key, nil
-}
-
-// keyReadsSteps reports whether a step's concurrency key reads results of steps.
-func (s *programStep) keyReadsSteps() bool {
-	return s.key != nil && slices.ContainsFunc(s.key.programs, readsSteps)
 }
