@@ -45,12 +45,7 @@ func newRunUpdates(wave []automation.RunUpdate, newest map[automation.RunID]int6
 		}
 		u.ids, u.states = append(u.ids, string(r.Run)), append(u.states, string(r.State))
 		u.places, u.errors = append(u.places, newest[r.Run]), append(u.errors, problem)
-		var outputs *string
-		if len(r.Outputs) > 0 {
-			text := string(r.Outputs)
-			outputs = &text
-		}
-		u.outputs = append(u.outputs, outputs)
+		u.outputs = append(u.outputs, text(r.Outputs))
 		u.started, u.ended = append(u.started, moment(r.Started)), append(u.ended, moment(r.Ended))
 		delete(newest, r.Run)
 	}

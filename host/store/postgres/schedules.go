@@ -43,13 +43,8 @@ func (db *DB) UpdateSchedule(ctx context.Context, s automation.Schedule, act aut
 
 // scheduleArgs are the values that insertSchedule and updateSchedule begin with.
 func scheduleArgs(s automation.Schedule) []any {
-	var inputs *string
-	if len(s.Inputs) > 0 {
-		text := string(s.Inputs)
-		inputs = &text
-	}
 	return []any{
-		s.Name, s.Definition, inputs, s.Cron, s.Interval, s.TimeZone, string(s.CatchUp), string(s.Overlap), s.Jitter, s.Paused,
+		s.Name, s.Definition, text(s.Inputs), s.Cron, s.Interval, s.TimeZone, string(s.CatchUp), string(s.Overlap), s.Jitter, s.Paused,
 		moment(s.Next), moment(s.Due), moment(s.Updated), string(s.ID), string(s.Tenant),
 	}
 }
@@ -79,12 +74,8 @@ func (db *DB) ListSchedules(ctx context.Context, tenant automation.TenantID, pag
 
 func scanSchedule(row pgx.Row) (automation.Schedule, error) {
 	var s automation.Schedule
-	var inputs *string
-	err := row.Scan(&s.ID, &s.Tenant, &s.Name, &s.Definition, &inputs, &s.Cron, &s.Interval, &s.TimeZone, &s.CatchUp, &s.Overlap,
+	err := row.Scan(&s.ID, &s.Tenant, &s.Name, &s.Definition, &s.Inputs, &s.Cron, &s.Interval, &s.TimeZone, &s.CatchUp, &s.Overlap,
 		&s.Jitter, &s.Paused, stamp{&s.Next}, stamp{&s.Due}, stamp{&s.Last}, &s.LastRun, &s.LastError,
 		stamp{&s.Created}, stamp{&s.Updated}, &s.Version)
-	if inputs != nil {
-		s.Inputs = []byte(*inputs)
-	}
 	return s, err
 }

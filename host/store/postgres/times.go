@@ -41,3 +41,12 @@ func encoded(v any) (string, error) {
 	}
 	return string(b), nil
 }
+
+// text is JSON for a column of JSON; nil, NULL, for none.
+func text(raw json.RawMessage) *string {
+	if len(raw) == 0 {
+		return nil
+	}
+	s := string(raw)
+	return &s
+}

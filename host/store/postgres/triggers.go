@@ -42,13 +42,8 @@ func (db *DB) UpdateTrigger(ctx context.Context, t automation.Trigger, act autom
 
 // triggerArgs are the values that insertTrigger and updateTrigger begin with.
 func triggerArgs(t automation.Trigger) []any {
-	var inputs *string
-	if len(t.Inputs) > 0 {
-		text := string(t.Inputs)
-		inputs = &text
-	}
 	return []any{
-		t.Name, t.Definition, inputs, t.If, t.Enabled, t.KeyID, t.Sealed, t.SecretVersion, moment(t.PreviousUntil),
+		t.Name, t.Definition, text(t.Inputs), t.If, t.Enabled, t.KeyID, t.Sealed, t.SecretVersion, moment(t.PreviousUntil),
 		moment(t.Updated), string(t.ID), string(t.Tenant),
 	}
 }
@@ -83,11 +78,7 @@ func (db *DB) ListTriggers(ctx context.Context, tenant automation.TenantID, page
 
 func scanTrigger(row pgx.Row) (automation.Trigger, error) {
 	var t automation.Trigger
-	var inputs *string
-	err := row.Scan(&t.ID, &t.Tenant, &t.Name, &t.Definition, &inputs, &t.If, &t.Scheme, &t.Enabled, &t.KeyID, &t.Sealed, &t.SecretVersion,
+	err := row.Scan(&t.ID, &t.Tenant, &t.Name, &t.Definition, &t.Inputs, &t.If, &t.Scheme, &t.Enabled, &t.KeyID, &t.Sealed, &t.SecretVersion,
 		stamp{&t.PreviousUntil}, stamp{&t.Last}, &t.LastRun, &t.LastError, stamp{&t.Created}, stamp{&t.Updated}, &t.Version)
-	if inputs != nil {
-		t.Inputs = []byte(*inputs)
-	}
 	return t, err
 }

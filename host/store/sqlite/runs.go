@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -103,24 +102,16 @@ func gone(err error, what string) error {
 const updateRun = `UPDATE runs SET state = ?, error = ?, started_at = coalesce(?, started_at), ended_at = ?, outputs = ?, seq = max(seq, ?)
 	WHERE id = ? AND shard = ?`
 
-// text is JSON for a column of text; NULL for none.
-func text(raw json.RawMessage) any {
-	if len(raw) == 0 {
-		return nil
-	}
-	return string(raw)
-}
-
 // updateRun changes the record of a run, with the number of its newest entry,
 // which it takes out of newest.
 func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdate, newest map[automation.RunID]int64) error {
 	var problem any
 	if u.Error != nil {
-		encoded, err := encoded(u.Error)
+		text, err := encoded(u.Error)
 		if err != nil {
 			return err
 		}
-		problem = encoded
+		problem = text
 	}
 	n, err := w.changed(ctx, updateRun, string(u.State), problem, micros(u.Started), micros(u.Ended), text(u.Outputs), newest[u.Run], string(u.Run), shard)
 	if err != nil {
@@ -136,13 +127,9 @@ func (w *writer) updateRun(ctx context.Context, shard int, u automation.RunUpdat
 func scanRun(row scanner) (automation.Run, error) {
 	var r automation.Run
 	var parent store.ParentRow
-	var outputs sql.NullString
 	err := row.Scan(&r.ID, &r.Tenant, &r.Shard, &r.Workflow, &r.PlanHash, &r.State, document{&r.Error}, &r.By, &r.RerunOf,
-		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq, &parent.Run, &parent.Step, &parent.Item, &parent.Attempt, &outputs)
+		stamp{&r.Created}, stamp{&r.Started}, stamp{&r.Ended}, &r.Seq, &parent.Run, &parent.Step, &parent.Item, &parent.Attempt, document{&r.Outputs})
 	r.Parent = parent.Parent()
-	if outputs.Valid {
-		r.Outputs = []byte(outputs.String)
-	}
 	return r, err
 }
 

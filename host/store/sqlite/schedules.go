@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/store"
@@ -41,12 +40,8 @@ func (db *DB) UpdateSchedule(ctx context.Context, s automation.Schedule, act aut
 
 // scheduleArgs are the values that insertSchedule and updateSchedule begin with.
 func scheduleArgs(s automation.Schedule) []any {
-	var inputs any
-	if len(s.Inputs) > 0 {
-		inputs = string(s.Inputs)
-	}
 	return []any{
-		s.Name, s.Definition, inputs, s.Cron, s.Interval, s.TimeZone, string(s.CatchUp), string(s.Overlap), s.Jitter, s.Paused,
+		s.Name, s.Definition, text(s.Inputs), s.Cron, s.Interval, s.TimeZone, string(s.CatchUp), string(s.Overlap), s.Jitter, s.Paused,
 		micros(s.Next), micros(s.Due), micros(s.Updated), string(s.ID), string(s.Tenant),
 	}
 }
@@ -76,12 +71,8 @@ func (db *DB) ListSchedules(ctx context.Context, tenant automation.TenantID, pag
 
 func scanSchedule(row scanner) (automation.Schedule, error) {
 	var s automation.Schedule
-	var inputs sql.NullString
-	err := row.Scan(&s.ID, &s.Tenant, &s.Name, &s.Definition, &inputs, &s.Cron, &s.Interval, &s.TimeZone, &s.CatchUp, &s.Overlap,
+	err := row.Scan(&s.ID, &s.Tenant, &s.Name, &s.Definition, document{&s.Inputs}, &s.Cron, &s.Interval, &s.TimeZone, &s.CatchUp, &s.Overlap,
 		&s.Jitter, &s.Paused, stamp{&s.Next}, stamp{&s.Due}, stamp{&s.Last}, &s.LastRun, document{&s.LastError},
 		stamp{&s.Created}, stamp{&s.Updated}, &s.Version)
-	if inputs.Valid {
-		s.Inputs = []byte(inputs.String)
-	}
 	return s, err
 }

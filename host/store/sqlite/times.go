@@ -53,3 +53,11 @@ func encoded(v any) (string, error) {
 	}
 	return string(b), nil
 }
+
+// text is JSON for a column of text; NULL for none.
+func text(raw json.RawMessage) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	return string(raw)
+}

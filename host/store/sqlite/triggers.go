@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/store"
@@ -40,12 +39,8 @@ func (db *DB) UpdateTrigger(ctx context.Context, t automation.Trigger, act autom
 
 // triggerArgs are the values that insertTrigger and updateTrigger begin with.
 func triggerArgs(t automation.Trigger) []any {
-	var inputs any
-	if len(t.Inputs) > 0 {
-		inputs = string(t.Inputs)
-	}
 	return []any{
-		t.Name, t.Definition, inputs, t.If, t.Enabled, t.KeyID, t.Sealed, t.SecretVersion, micros(t.PreviousUntil),
+		t.Name, t.Definition, text(t.Inputs), t.If, t.Enabled, t.KeyID, t.Sealed, t.SecretVersion, micros(t.PreviousUntil),
 		micros(t.Updated), string(t.ID), string(t.Tenant),
 	}
 }
@@ -80,11 +75,7 @@ func (db *DB) ListTriggers(ctx context.Context, tenant automation.TenantID, page
 
 func scanTrigger(row scanner) (automation.Trigger, error) {
 	var t automation.Trigger
-	var inputs sql.NullString
-	err := row.Scan(&t.ID, &t.Tenant, &t.Name, &t.Definition, &inputs, &t.If, &t.Scheme, &t.Enabled, &t.KeyID, &t.Sealed, &t.SecretVersion,
+	err := row.Scan(&t.ID, &t.Tenant, &t.Name, &t.Definition, document{&t.Inputs}, &t.If, &t.Scheme, &t.Enabled, &t.KeyID, &t.Sealed, &t.SecretVersion,
 		stamp{&t.PreviousUntil}, stamp{&t.Last}, &t.LastRun, document{&t.LastError}, stamp{&t.Created}, stamp{&t.Updated}, &t.Version)
-	if inputs.Valid {
-		t.Inputs = []byte(inputs.String)
-	}
 	return t, err
 }
