@@ -224,8 +224,8 @@ func (b *builder) checkWith(s *step, unknown map[string]bool) {
 	}
 }
 
-// compile checks an expression of a step (nil: of the outputs); nil when there is an error, which it
-// has reported.
+// compile checks an expression of a step (nil: of the outputs); nil when there is an
+// error, which it has reported.
 func (b *builder) compile(s *step, env *expr.Env, at, src string, want *schema.Type) *expr.Program {
 	refs, errs := env.Parse(src)
 	if errs == nil {

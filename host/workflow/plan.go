@@ -60,7 +60,7 @@ type PlanStep struct {
 	Digest        automation.Digest `json:"digest"` // of the artifact; of a sub-workflow, its template's hash
 	Effect        automation.Effect `json:"effect"`
 	HostFunctions []string          `json:"host_functions,omitempty"`
-	// Scheduler: the scheduler carries it out itself (core.wait).
+	// Scheduler: the scheduler carries it out itself (core.wait, a sub-workflow).
 	Scheduler bool `json:"scheduler,omitempty"`
 	// Needs are indexes of earlier steps, ascending.
 	Needs []int `json:"needs,omitempty"`
