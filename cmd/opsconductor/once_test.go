@@ -14,7 +14,7 @@ func TestScheduleFiresOnceOverHosts(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.start("a"), f.start("b")
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {"at": "${{ run.scheduled_at }}"}}]}`)
-	b.must(t, "schedule", "create", "tick", file, "--cron", "* * * * * *", "--overlap", "queue", "--catch-up", "all")
+	b.must(t, "schedule", "create", "tick", file, "--cron", "* * * * * *", "--overlap", "allow", "--catch-up", "all")
 	eventually(t, "runs of both hosts' time", func() bool { return len(b.fired(t)) >= 6 })
 	a.kill()
 	before := len(b.fired(t))

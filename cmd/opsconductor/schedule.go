@@ -29,7 +29,7 @@ func (c *cli) scheduleCreateCommand() *cobra.Command {
 	flags.StringVar(&r.Interval, "interval", "", "distance between two times, like 15m, instead of --cron")
 	flags.StringVar(&r.TimeZone, "time-zone", "", "zone that --cron is read in, like Europe/Berlin (default UTC)")
 	flags.StringVar((*string)(&r.CatchUp), "catch-up", "skip", "for times that no host was there for: skip, one (run for all of them), all (a run each)")
-	flags.StringVar((*string)(&r.Overlap), "overlap", "skip", "when the last run is still open: skip, queue (a new one all the same), cancel (the last one first)")
+	flags.StringVar((*string)(&r.Overlap), "overlap", "skip", "when the last run is still open: skip, queue (a new one after its end), allow (a new one all the same), cancel (the last one first)")
 	flags.StringVar(&r.Jitter, "jitter", "", "submit up to this much later, like 30s")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		definition, err := c.readInput(args[1], maxDefinition)

@@ -30,7 +30,7 @@ same time, or when it has another version than --if-match says.`,
 	flags.StringVar(&u.interval, "interval", "", "new distance between two times, like 15m")
 	flags.StringVar(&u.timeZone, "time-zone", "", "new zone that the cron expression is read in")
 	flags.StringVar(&u.catchUp, "catch-up", "", "skip, one or all")
-	flags.StringVar(&u.overlap, "overlap", "", "skip, queue or cancel")
+	flags.StringVar(&u.overlap, "overlap", "", "skip, queue, allow or cancel")
 	flags.StringVar(&u.jitter, "jitter", "", "new jitter; 0s for none")
 	flags.Int64Var(&u.version, "if-match", 0, "change the schedule only if it has this version (as show tells it)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,7 @@ type ScheduleRequest struct {
 	Interval   string     `json:"interval,omitempty" doc:"A distance like 15m, counted from the schedule's creation. Instead of cron."`
 	TimeZone   string     `json:"time_zone,omitempty" doc:"IANA name of the zone that cron is read in; left out: UTC."`
 	CatchUp    string     `json:"catch_up,omitempty" enum:"skip,one,all" doc:"What becomes of times that no host was there for (more than a minute late): no run, one run for all of them, or a run each, the newest 100 at most. Left out: skip."`
-	Overlap    string     `json:"overlap,omitempty" enum:"skip,queue,cancel" doc:"When the last run is still open: no new run, a new one all the same, or a cancel is asked of the last one first. Left out: skip."`
+	Overlap    string     `json:"overlap,omitempty" enum:"skip,queue,allow,cancel" doc:"When the last run is still open: no new run, a new one after its end, a new one all the same, or a cancel is asked of the last one first. Left out: skip."`
 	Jitter     string     `json:"jitter,omitempty" doc:"How much later than its time a run is submitted at the most, like 30s; always the same for a time. Never as long as the time to the next one."`
 }
 

@@ -27,12 +27,13 @@ type Overlap string
 // The overlap policies.
 const (
 	OverlapSkip   Overlap = "skip"   // no new run
-	OverlapQueue  Overlap = "queue"  // a new run all the same
+	OverlapQueue  Overlap = "queue"  // the time waits for its end: runs go one after the other
+	OverlapAllow  Overlap = "allow"  // a new run all the same
 	OverlapCancel Overlap = "cancel" // a cancel is asked of the last run, and a new run submitted
 )
 
 // Overlaps lists the overlap policies.
-func Overlaps() []Overlap { return []Overlap{OverlapSkip, OverlapQueue, OverlapCancel} }
+func Overlaps() []Overlap { return []Overlap{OverlapSkip, OverlapQueue, OverlapAllow, OverlapCancel} }
 
 // Schedule submits runs of a definition at the times of a cron expression or an
 // interval: exactly one of Cron and Interval is set.

@@ -160,7 +160,7 @@ func backfillAgain(f *scheduled) {
 // it is still to fire are left to it.
 func backfillBeside(f *scheduled) {
 	f.create(func(r *service.ScheduleRequest) {
-		r.Cron, r.TimeZone, r.Overlap = "0 * * * *", "", automation.OverlapQueue
+		r.Cron, r.TimeZone, r.Overlap = "0 * * * *", "", automation.OverlapAllow
 	})
 	f.until("2026-03-28T13:00:00Z")
 	fired := f.wantRuns("fired", 1)[0]

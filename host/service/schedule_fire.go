@@ -19,13 +19,15 @@ const (
 	// one was missed, and the catch-up policy has the say.
 	onTime = time.Minute
 	// maxCatchUp is how many missed times get a run with the policy "all".
-	maxCatchUp = 100
+	maxCatchUp = 100 // and how many wait with the overlap policy "queue"
 	// takeOver is how old a claim is when somebody else finishes it. Two that finish
 	// the same claim make one run; it only saves the work.
 	takeOver = 15 * time.Second
 	// maxRounds bounds one call of FireDue, with fireBatch schedules a round.
 	maxRounds = 100
 	fireBatch = 100
+	// queueLook is how often a time that waits for the last run looks whether it has ended.
+	queueLook = time.Second
 )
 
 // FireDue submits the runs of all schedules whose time has come, of all tenants,
@@ -91,15 +93,21 @@ func (s *Service) finishClaims(ctx context.Context) (again time.Time, err error)
 // somebody else was first.
 func (s *Service) fire(ctx context.Context, one automation.Schedule) error {
 	now := store.Moment(s.now())
+	last, err := s.lastRun(ctx, one)
+	if err != nil {
+		return err
+	}
+	if one.Overlap == automation.OverlapQueue && last != nil && !last.State.Ended() {
+		return s.store.PutOff(ctx, one, now.Add(queueLook))
+	}
 	p := scheduler(one.Tenant, one.ID, "schedule:"+one.Name)
-	c, run := s.nextClaim(one, now)
+	c, run := s.nextClaim(one, last, now)
 	seen := map[string]any{"name": one.Name, "at": c.At, "next_at": c.Next}
 	if !c.At.Equal(one.Next) {
 		seen["missed_from"] = one.Next
 	}
-	var err error
 	if run {
-		if c.Fire, c.Problem, err = s.prepare(ctx, p, one, c.At); err != nil {
+		if c.Fire, c.Problem, err = s.prepare(ctx, p, one, last, c.At); err != nil {
 			return err
 		}
 	}
@@ -124,9 +132,27 @@ func (s *Service) fire(ctx context.Context, one automation.Schedule) error {
 	return s.finishFire(ctx, *c.Fire)
 }
 
+// lastRun returns the last run of a schedule; nil when there is none any more.
+func (s *Service) lastRun(ctx context.Context, one automation.Schedule) (*automation.Run, error) {
+	if one.LastRun == "" {
+		return nil, nil
+	}
+	last, err := s.store.Run(ctx, one.Tenant, one.LastRun)
+	if isCode(err, automation.CodeNotFound) {
+		return nil, nil
+	}
+	return &last, err
+}
+
+// queued reports whether a schedule's next time has waited for its last run: then
+// no host has missed it.
+func queued(one automation.Schedule, last *automation.Run) bool {
+	return one.Overlap == automation.OverlapQueue && last != nil && !last.Ended.Before(one.Next)
+}
+
 // nextClaim is how a schedule moves on at a moment, and whether the time that it
-// claims gets a run.
-func (s *Service) nextClaim(one automation.Schedule, now time.Time) (c store.Claim, run bool) {
+// claims gets a run. last is its last run, which has ended where runs queue; nil: none.
+func (s *Service) nextClaim(one automation.Schedule, last *automation.Run, now time.Time) (c store.Claim, run bool) {
 	c = store.Claim{Schedule: one, At: one.Next}
 	t, err := timingOf(one)
 	if err != nil { // it was checked when it was stored: another version's, or somebody's hand in the database
@@ -142,7 +168,7 @@ func (s *Service) nextClaim(one automation.Schedule, now time.Time) (c store.Cla
 		return c, true
 	}
 	n := 1
-	if one.CatchUp == automation.CatchUpAll {
+	if one.CatchUp == automation.CatchUpAll || queued(one, last) {
 		n = maxCatchUp
 	}
 	missed := cron.Latest(t.times, one.Next.Add(-time.Microsecond), late, n)
@@ -155,7 +181,7 @@ func (s *Service) nextClaim(one automation.Schedule, now time.Time) (c store.Cla
 	} else {
 		c.Next, c.Due = t.after(one.ID, late)
 	}
-	if one.CatchUp == automation.CatchUpSkip {
+	if one.CatchUp == automation.CatchUpSkip && !queued(one, last) {
 		c.Problem = &automation.Error{
 			Code: automation.CodeTimeout, Message: "no host was there at that time", Suggestion: "set catch_up to one or all to make up for such times",
 		}
@@ -185,18 +211,12 @@ func (t timing) after(id automation.ScheduleID, after time.Time) (next, due time
 }
 
 // prepare makes what a run of a schedule needs, or says why there is none.
-func (s *Service) prepare(ctx context.Context, p automation.Principal, one automation.Schedule, at time.Time) (*automation.Fire, *automation.Error, error) {
-	if one.Overlap == automation.OverlapSkip && one.LastRun != "" {
-		last, err := s.store.Run(ctx, one.Tenant, one.LastRun)
-		if err != nil && !isCode(err, automation.CodeNotFound) {
-			return nil, nil, err
-		}
-		if err == nil && !last.State.Ended() {
-			return nil, &automation.Error{
-				Code: automation.CodeConflict, Message: fmt.Sprintf("the last run, %s, was still open", last.ID),
-				Suggestion: "set overlap to queue or cancel, or let the schedule fire less often",
-			}, nil
-		}
+func (s *Service) prepare(ctx context.Context, p automation.Principal, one automation.Schedule, last *automation.Run, at time.Time) (*automation.Fire, *automation.Error, error) {
+	if one.Overlap == automation.OverlapSkip && last != nil && !last.State.Ended() {
+		return nil, &automation.Error{
+			Code: automation.CodeConflict, Message: fmt.Sprintf("the last run, %s, was still open", last.ID),
+			Suggestion: "set overlap to queue or cancel, or let the schedule fire less often",
+		}, nil
 	}
 	plan, err := s.plan(ctx, p.Tenant, PlanRequest{Definition: []byte(one.Definition), Inputs: one.Inputs})
 	if code := automation.CodeOf(err); err != nil && (code == automation.CodeUnavailable || code == automation.CodeInternal) {

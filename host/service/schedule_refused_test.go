@@ -29,7 +29,7 @@ func TestScheduleRefused(t *testing.T) {
 		"negative":       {func(r *service.ScheduleRequest) { r.Cron, r.TimeZone, r.Interval = "", "", "-1h" }, "/interval: that is not an interval"},
 		"zone unused":    {func(r *service.ScheduleRequest) { r.Cron, r.Interval = "", "15m" }, "/time_zone: an interval knows no time zone; leave time_zone out, or use cron"},
 		"catch up":       {func(r *service.ScheduleRequest) { r.CatchUp = "some" }, "/catch_up: the value is not one of those allowed (allowed: skip, one, all)"},
-		"overlap":        {func(r *service.ScheduleRequest) { r.Overlap = "kill" }, "/overlap: the value is not one of those allowed (allowed: skip, queue, cancel)"},
+		"overlap":        {func(r *service.ScheduleRequest) { r.Overlap = "kill" }, "/overlap: the value is not one of those allowed (allowed: skip, queue, allow, cancel)"},
 		"jitter words":   {func(r *service.ScheduleRequest) { r.Jitter = "a bit" }, "/jitter: that is not a jitter for this schedule (allowed: 0s to 24h0m0s, like 30s)"},
 		"jitter below 0": {func(r *service.ScheduleRequest) { r.Jitter = "-1s" }, "/jitter: that is not a jitter for this schedule"},
 		"jitter above": {func(r *service.ScheduleRequest) {

@@ -15,14 +15,14 @@ func TestSchedules(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, map[string]func(*scheduled){
 		"daylight saving": daylightSaving, "competing": competing, "catch up skip": catchUpSkip, "catch up one": catchUpOne,
-		"catch up all": catchUpAll, "overlap skip": overlapSkip, "overlap queue": overlapQueue, "overlap cancel": overlapCancel,
+		"catch up all": catchUpAll, "overlap skip": overlapSkip, "overlap queue": overlapQueue, "overlap queue has a bound": overlapQueueBound, "overlap allow": overlapAllow, "overlap cancel": overlapCancel,
 		"killed between claim and run": killedBetween, "killed after the run": killedAfter, "paused": paused, "failing": failing,
 		"jitter": jittered, "changed": changedSchedule, "tenants": tenants,
 	})
 }
 
 func daylightSaving(f *scheduled) {
-	s := f.create(func(r *service.ScheduleRequest) { r.Overlap = automation.OverlapQueue })
+	s := f.create(func(r *service.ScheduleRequest) { r.Overlap = automation.OverlapAllow })
 	if want := f.at("2026-03-29T01:00:00Z"); !s.Next.Equal(want) { // 02:30 does not exist: at 03:00
 		f.Fatalf("got %v; want %v", s.Next, want)
 	}
@@ -60,7 +60,7 @@ func daylightSaving(f *scheduled) {
 // competing: two hosts, five callers each, and a time fires once.
 func competing(f *scheduled) {
 	f.create(func(r *service.ScheduleRequest) {
-		r.Cron, r.TimeZone, r.Interval, r.Overlap = "", "", "1m", automation.OverlapQueue
+		r.Cron, r.TimeZone, r.Interval, r.Overlap = "", "", "1m", automation.OverlapAllow
 	})
 	for i := range 5 {
 		f.clock.add(time.Minute)
@@ -86,7 +86,7 @@ func competing(f *scheduled) {
 func catchUp(f *scheduled, policy automation.CatchUp) {
 	f.Helper()
 	f.create(func(r *service.ScheduleRequest) {
-		r.Cron, r.TimeZone, r.CatchUp, r.Overlap = "0 * * * *", "", policy, automation.OverlapQueue
+		r.Cron, r.TimeZone, r.CatchUp, r.Overlap = "0 * * * *", "", policy, automation.OverlapAllow
 	})
 	f.until("2026-03-28T16:30:00Z") // 13, 14, 15, 16 o'clock were missed
 }
@@ -142,8 +142,51 @@ func overlapSkip(f *scheduled) {
 	}
 }
 
+// overlapQueue: times wait for the last run to end and get their runs one after the
+// other; no host has missed them, so the catch-up policy has no say.
 func overlapQueue(f *scheduled) {
-	hourly(f, automation.OverlapQueue)
+	first := hourly(f, automation.OverlapQueue)
+	if next := f.until("2026-03-28T14:00:00Z"); !next.Equal(f.at("2026-03-28T14:00:01Z")) {
+		f.Errorf("it is looked at again at %v; want a second later", next)
+	}
+	f.until("2026-03-28T15:30:00Z")
+	f.wantRuns("while the first is open", 1)
+	if s := f.now(); s.LastError != nil || !s.Next.Equal(f.at("2026-03-28T14:00:00Z")) || s.Version != 1 {
+		f.Errorf("got %+v; want 14:00 to wait", s)
+	}
+	f.end(first.ID)
+	f.until("2026-03-28T15:30:05Z")
+	second := f.wantRuns("after its end", 2)[1]
+	if at := f.scheduledAt(second.ID); at != "2026-03-28T14:00:00Z" {
+		f.Errorf("the second run is for %s; want 14:00", at)
+	}
+	f.until("2026-03-28T15:31:00Z")
+	f.wantRuns("while the second is open", 2)
+	f.end(second.ID)
+	f.until("2026-03-28T15:31:05Z")
+	third := f.wantRuns("after that", 3)[2]
+	if s := f.now(); f.scheduledAt(third.ID) != "2026-03-28T15:00:00Z" || !s.Next.Equal(f.at("2026-03-28T16:00:00Z")) || s.LastError != nil {
+		f.Errorf("the third run is for %s, and the schedule %+v; want 15:00, then 16:00", f.scheduledAt(third.ID), s)
+	}
+	f.end(third.ID)
+	f.until("2026-03-28T18:30:00Z") // no run was open at 16, 17, 18 o'clock: no host was there
+	f.wantRuns("times that were missed", 3)
+}
+
+// overlapQueueBound: of more than a hundred times that wait, the newest get runs.
+func overlapQueueBound(f *scheduled) {
+	first := hourly(f, automation.OverlapQueue)
+	f.until("2026-04-04T13:30:00Z") // 168 times later
+	f.end(first.ID)
+	f.until("2026-04-04T13:31:00Z")
+	second := f.wantRuns("after its end", 2)[1]
+	if at := f.scheduledAt(second.ID); at != "2026-03-31T10:00:00Z" {
+		f.Errorf("the second run is for %s; want the hundredth time before", at)
+	}
+}
+
+func overlapAllow(f *scheduled) {
+	hourly(f, automation.OverlapAllow)
 	f.until("2026-03-28T14:00:00Z")
 	f.wantRuns("while the last one is open", 2)
 }
@@ -244,7 +287,7 @@ func paused(f *scheduled) {
 // failing: a time that gives no plan is recorded, and the schedule goes on.
 func failing(f *scheduled) {
 	f.create(func(r *service.ScheduleRequest) {
-		r.Cron, r.TimeZone, r.Overlap = "0 * * * *", "", automation.OverlapQueue
+		r.Cron, r.TimeZone, r.Overlap = "0 * * * *", "", automation.OverlapAllow
 	})
 	pl, err := f.a.Plugin(f.Context(), submitter(), "core@1.0.0")
 	if err != nil {
@@ -297,10 +340,10 @@ func jittered(f *scheduled) {
 
 func changedSchedule(f *scheduled) {
 	s := f.create(nil)
-	r := service.ScheduleRequest{Name: "nightly", Definition: nightly, Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Overlap: automation.OverlapQueue}
+	r := service.ScheduleRequest{Name: "nightly", Definition: nightly, Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Overlap: automation.OverlapAllow}
 	f.clock.add(time.Minute)
 	same, err := f.a.UpdateSchedule(f.Context(), admin(), "nightly", r, 1)
-	if err != nil || same.Version != 2 || !same.Next.Equal(s.Next) || same.Overlap != automation.OverlapQueue || !same.Created.Equal(s.Created) {
+	if err != nil || same.Version != 2 || !same.Next.Equal(s.Next) || same.Overlap != automation.OverlapAllow || !same.Created.Equal(s.Created) {
 		f.Errorf("got %+v, %v; want the same next time", same, err)
 	}
 	r.Cron, r.TimeZone, r.Interval = "", "", "90m"

@@ -37,6 +37,9 @@ type Fires interface {
 	// ClaimFire moves a schedule on, with the act. Conflict when the schedule is not
 	// as the claim has it: somebody else was first.
 	ClaimFire(ctx context.Context, c Claim, act automation.Act) error
+	// PutOff sets when a schedule is due to be looked at again, its next time staying
+	// as it is. One that is not as s has it (version, Next, Due) is passed over.
+	PutOff(ctx context.Context, s automation.Schedule, due time.Time) error
 	// ClaimedFires returns the times that are claimed and not finished, the oldest
 	// claim first, at most limit.
 	ClaimedFires(ctx context.Context, limit int) ([]automation.Fire, error)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,6 +15,7 @@ const (
 		ORDER BY due_at, id LIMIT $1`
 	moveSchedule = `UPDATE schedules SET next_at = $1, due_at = $2, last_at = $3 WHERE id = $4 AND tenant = $5 AND version = $6 AND next_at = $7
 		AND id NOT IN (SELECT schedule_id FROM schedule_fires)`
+	putOff       = `UPDATE schedules SET due_at = $1 WHERE id = $2 AND tenant = $3 AND version = $4 AND next_at = $5 AND due_at = $6`
 	failSchedule = `UPDATE schedules SET last_error = $1 WHERE id = $2 AND tenant = $3`
 	passSchedule = `UPDATE schedules SET last_error = NULL, last_run = $1 WHERE id = $2 AND tenant = $3`
 	insertFire   = `INSERT INTO schedule_fires (schedule_id, tenant, at, run_id, plan_hash, workflow, by, claimed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
@@ -62,6 +64,14 @@ func recordFailure(ctx context.Context, tx pgx.Tx, f automation.Fire, problem *a
 	}
 	_, err := tx.Exec(ctx, failSchedule, text, string(f.Schedule), string(f.Tenant))
 	return err
+}
+
+// PutOff sets when a schedule is due to be looked at again.
+func (db *DB) PutOff(ctx context.Context, s automation.Schedule, due time.Time) error {
+	return db.write(ctx, store.Topics{}, func(ctx context.Context) error {
+		_, err := db.pool.Exec(ctx, putOff, moment(due), string(s.ID), string(s.Tenant), s.Version, moment(s.Next), moment(s.Due))
+		return err
+	})
 }
 
 // ClaimedFires returns the times that are claimed and not finished.

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"time"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/store"
@@ -12,6 +13,7 @@ const (
 		ORDER BY due_at, id LIMIT ?`
 	moveSchedule = `UPDATE schedules SET next_at = ?, due_at = ?, last_at = ? WHERE id = ? AND tenant = ? AND version = ? AND next_at = ?
 		AND id NOT IN (SELECT schedule_id FROM schedule_fires)`
+	putOff       = `UPDATE schedules SET due_at = ? WHERE id = ? AND tenant = ? AND version = ? AND next_at = ? AND due_at = ?`
 	failSchedule = `UPDATE schedules SET last_error = ? WHERE id = ? AND tenant = ?`
 	passSchedule = `UPDATE schedules SET last_error = NULL, last_run = ? WHERE id = ? AND tenant = ?`
 	insertFire   = `INSERT INTO schedule_fires (schedule_id, tenant, at, run_id, plan_hash, workflow, by, claimed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
@@ -61,6 +63,14 @@ func (w *writer) failSchedule(ctx context.Context, tenant automation.TenantID, i
 		text = written
 	}
 	return w.exec(ctx, failSchedule, text, string(id), string(tenant))
+}
+
+// PutOff sets when a schedule is due to be looked at again.
+func (db *DB) PutOff(ctx context.Context, s automation.Schedule, due time.Time) error {
+	return db.write(ctx, store.Topics{}, func(ctx context.Context, w *writer) error {
+		_, err := w.changed(ctx, putOff, micros(due), string(s.ID), string(s.Tenant), s.Version, micros(s.Next), micros(s.Due))
+		return err
+	})
 }
 
 // ClaimedFires returns the times that are claimed and not finished.

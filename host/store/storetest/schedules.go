@@ -119,6 +119,7 @@ func fires(t *testing.T, b Backend) {
 	if len(list) != 2 || list[0].Name != "early" || list[1].Name != "late" {
 		t.Errorf("next schedules: %+v", list)
 	}
+	f.putOff(early)
 	c := f.claim(early)
 	for what, spoil := range map[string]func(*store.Claim){
 		"another version": func(c *store.Claim) { c.Schedule.Version = 2 },
@@ -151,6 +152,28 @@ func fires(t *testing.T, b Backend) {
 	f.must(err)
 	equal(t, "the last run", s.LastRun, c.Fire.Run)
 	f.failures(s)
+}
+
+// putOff: a schedule is looked at later, its next time staying as it is.
+func (f *fixture) putOff(s automation.Schedule) {
+	f.t.Helper()
+	ctx, later := f.t.Context(), s.Due.Add(time.Minute)
+	for _, spoil := range []func(*automation.Schedule){
+		func(s *automation.Schedule) { s.Version = 2 },
+		func(s *automation.Schedule) { s.Next = later },
+		func(s *automation.Schedule) { s.Due = later },
+		func(s *automation.Schedule) { s.Tenant = other },
+	} {
+		stale := s
+		spoil(&stale)
+		f.must(f.st.PutOff(ctx, stale, later)) // is passed over
+	}
+	equal(f.t, "what was not put off", must(f.st.Schedule(ctx, tenant, s.ID)), s)
+	f.must(f.st.PutOff(ctx, s, later))
+	off := s
+	off.Due = later
+	equal(f.t, "what was put off", must(f.st.Schedule(ctx, tenant, s.ID)), off)
+	f.must(f.st.PutOff(ctx, off, s.Due))
 }
 
 // failures: a time without a run, by its claim and by its end.
