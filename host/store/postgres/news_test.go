@@ -69,6 +69,59 @@ func TestNewsReachesOtherProcesses(t *testing.T) {
 	hear(t, "a run, after the connection was cut", inbox)
 }
 
+// TestEachTopicReachesOtherProcesses: what is said of a topic is heard as that one.
+func TestEachTopicReachesOtherProcesses(t *testing.T) {
+	t.Parallel()
+	url := database(t)
+	here, there := open(t, url, silent), open(t, url, silent)
+	ctx, now := t.Context(), time.Now()
+	epoch, err := here.Lead(ctx, 0, "leader", 0, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	news := []struct {
+		topic store.Topic
+		make  func() error
+	}{
+		{store.TopicHosts, func() error { _, err := here.RegisterHost(ctx, automation.Host{ID: "h", Name: "h"}); return err }},
+		{store.HostTopic("h"), func() error {
+			to := store.Delivery{Host: "h", Epoch: 1, Kind: store.DeliverIntent}
+			return here.Append(ctx, store.Batch{Host: "leader", Epoch: epoch, Deliveries: []store.Delivery{to}})
+		}},
+		{store.TopicReports, func() error {
+			return here.PutReports(ctx, 0, store.Cursor{Host: "h", Epoch: 1}, []store.Report{{Number: 1, Command: "c"}})
+		}},
+		{store.TopicSettings, func() error {
+			w := automation.Window{ID: "w", Tenant: automation.DefaultTenant, Name: "w", Created: now, Updated: now}
+			act := automation.Act{Tenant: automation.DefaultTenant, By: "ann", Action: "window.create", At: now}
+			_, _, err := here.CreateWindow(ctx, w, act)
+			return err
+		}},
+		{store.TopicQuestions, func() error {
+			return here.Ask(ctx, store.Question{ID: "q", Tenant: automation.DefaultTenant, Run: "r", At: now})
+		}},
+	}
+	heard := make([]<-chan struct{}, len(news))
+	for i, n := range news {
+		c, stop := there.Wake(n.topic)
+		defer stop()
+		heard[i] = c
+	}
+	hear(t, "that the listener is there", heard[0])
+	for i, n := range news {
+		drain(heard...)
+		if err := n.make(); err != nil {
+			t.Fatalf("news of %s: %v", n.topic, err)
+		}
+		hear(t, "news of "+string(n.topic), heard[i])
+		for j, c := range heard {
+			if len(c) > 0 {
+				t.Errorf("news of %s woke a waiter of %s", n.topic, news[j].topic)
+			}
+		}
+	}
+}
+
 // TestPollWakes: without any news, everyone is asked to look now and then.
 func TestPollWakes(t *testing.T) {
 	t.Parallel()
