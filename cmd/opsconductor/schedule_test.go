@@ -98,7 +98,7 @@ func TestScheduleRefused(t *testing.T) {
 	host := startDev(t, filepath.Join(t.TempDir(), "host"))
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {}}]}`)
 	for want, args := range map[string][]string{
-		"did you mean Europe/Berlin?": {"create", "x", file, "--cron", "0 3 * * *", "--time-zone", "Berlin"},
+		`did you mean "Europe/Berlin"?`: {"create", "x", file, "--cron", "0 3 * * *", "--time-zone", "Berlin"},
 		"never fires":                 {"create", "x", file, "--cron", "0 0 31 4 *"},
 		"exactly one of the two":      {"create", "x", file},
 		"no such":                     {"show", "nothing"},
@@ -186,7 +186,7 @@ func TestScheduleUpdate(t *testing.T) {
 		"does not have the version": {"tick", "--if-match", "2", "--jitter", "0s"},
 		"either --cron or":          {"tick", "--cron", "0 1 * * *", "--interval", "1h"},
 		"never fires":               {"tick", "--cron", "0 0 31 4 *"},
-		"did you mean Europe/Paris": {"tick", "--cron", "0 1 * * *", "--time-zone", "Europe/Pariss"},
+		`did you mean "Europe/Paris"`: {"tick", "--cron", "0 1 * * *", "--time-zone", "Europe/Pariss"},
 		"the workflow has no input": {"tick", "--input", "m=1"},
 		"no such":                   {"nothing", "--jitter", "1s"},
 	} {

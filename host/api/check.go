@@ -123,11 +123,10 @@ func (c *checker) field(schema *huma.Schema, name, pointer string, place, depth 
 		}
 	}
 	known := slices.Sorted(maps.Keys(schema.Properties))
-	e := &automation.Error{Code: automation.CodeUnknownField, Pointer: pointer, Message: "there is no such field", Allowed: strings.Join(known, ", ")}
-	if near := nearest(name, known); near != "" {
-		e.Suggestion = "did you mean " + near + "?"
-	}
-	c.fault(place, e)
+	c.fault(place, &automation.Error{
+		Code: automation.CodeUnknownField, Pointer: pointer, Message: "there is no such field",
+		Allowed: strings.Join(known, ", "), Suggestion: automation.DidYouMean(name, known),
+	})
 	return c.skip()
 }
 

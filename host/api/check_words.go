@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"opsconductor.dev/host/automation"
 )
 
 // kindAt names the kind of the JSON value that begins at an offset.
@@ -78,40 +80,7 @@ func join(values []any) string {
 // escape writes a field's name as a part of a JSON Pointer (RFC 6901 section 3).
 // Names are from the request: they are bounded.
 func escape(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(clip(name))
+	return automation.Escape(clip(name))
 }
 
 func asSyntax(err error, out **json.SyntaxError) bool { return errors.As(err, out) }
-
-// nearest returns the known word that is at most two edits (and less than half
-// its length) away from a name; "" without one.
-func nearest(name string, known []string) string {
-	best, at := "", 3
-	for _, word := range known {
-		if d := distance(clip(name), word); d < at && d*2 <= len(word) {
-			best, at = word, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, remove or replace (Levenshtein) between
-// two short texts.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
-}

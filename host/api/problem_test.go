@@ -120,7 +120,7 @@ func TestManyFaultsAreAllListed(t *testing.T) {
 		t.Errorf("the answer has a value: %s", got.body)
 	}
 	want := []string{
-		`unknown_field /adress 3:3 did you mean address?`, `wrong_type /port 4:11 `, `invalid /protocol 5:15 `,
+		`unknown_field /adress 3:3 did you mean "address"?`, `wrong_type /port 4:11 `, `invalid /protocol 5:15 `,
 		`wrong_type /tags/1 6:17 `, `invalid /name 7:3 `, `missing /address 1:1 `,
 	}
 	var have []string

@@ -68,7 +68,7 @@ func TestABadScheduleIsToldAllThatIsWrong(t *testing.T) {
 	close(release)
 	body := `{"name":"nightly","cron":"0 0 30 2 *","time_zone":"Berlin","jitter":"x","definition":"name: 1"}`
 	got := f.do(call{method: "POST", path: "/v1/schedules", token: f.admin, body: body})
-	for _, want := range []string{`"/cron"`, "never fires", `"/time_zone"`, "did you mean Europe/Berlin?", `"/jitter"`, `"/definition/`} {
+	for _, want := range []string{`"/cron"`, "never fires", `"/time_zone"`, `did you mean \"Europe/Berlin\"?`, `"/jitter"`, `"/definition/`} {
 		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, want) {
 			t.Errorf("got %d %s, want 422 with %s", got.status, got.body, want)
 		}

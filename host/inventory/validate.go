@@ -165,7 +165,7 @@ func validateVar(pointer string, v any, depth int) *automation.Error {
 					Code: automation.CodeInvalid, Pointer: pointer, Message: "a name within vars is empty or too long", Allowed: fmt.Sprintf("1 to %d bytes", maxVarName),
 				}
 			}
-			if e := validateVar(pointer+"/"+escape(key), child, depth-1); e != nil {
+			if e := validateVar(pointer+"/"+automation.Escape(key), child, depth-1); e != nil {
 				return e
 			}
 		}
@@ -180,9 +180,4 @@ func validateVar(pointer string, v any, depth int) *automation.Error {
 		}
 	}
 	return nil
-}
-
-// escape writes a key as a token of a JSON Pointer (RFC 6901 section 3).
-func escape(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 	"opsconductor.dev/host/registry/wasmfile"
 	"opsconductor.dev/host/runner/engine"
 )
@@ -84,7 +83,7 @@ func (r *Registry) checkHostFunctions(f *wasmfile.File, c checked) automation.Er
 	var errs automation.Errors
 	for i, w := range c.manifest.HostFunctions {
 		if !slices.Contains(r.hostFunctions, w.Name) {
-			err := automation.Errorf(automation.CodeUnknownName, "this host has no such host function%s", schema.DidYouMean(w.Name, r.hostFunctions))
+			err := automation.Errorf(automation.CodeUnknownName, "this host has no such host function%s", automation.DidYouMean(w.Name, r.hostFunctions))
 			err.Pointer = fmt.Sprintf("/host_functions/%d/name", i)
 			errs = append(errs, err)
 		}

@@ -22,7 +22,7 @@ func TestScheduleRefused(t *testing.T) {
 		"both":           {func(r *service.ScheduleRequest) { r.Interval = "15m" }, "/cron: a schedule has a cron expression or an interval: exactly one of the two"},
 		"bad cron":       {func(r *service.ScheduleRequest) { r.Cron = "61 * * * *" }, "/cron: the minute is not one (allowed: 0 to 59"},
 		"never":          {func(r *service.ScheduleRequest) { r.Cron = "0 0 30 2 *" }, "/cron: the cron expression never fires: no month in it has such a day; check day of month and month"},
-		"no zone":        {func(r *service.ScheduleRequest) { r.TimeZone = "Europe/Berlni" }, "/time_zone: there is no such time zone (allowed: an IANA name, like Europe/Berlin); did you mean Europe/Berlin?"},
+		"no zone":        {func(r *service.ScheduleRequest) { r.TimeZone = "Europe/Berlni" }, "/time_zone: there is no such time zone (allowed: an IANA name, like Europe/Berlin); did you mean \"Europe/Berlin\"?"},
 		"interval words": {func(r *service.ScheduleRequest) { r.Cron, r.TimeZone, r.Interval = "", "", "soon" }, "/interval: that is not an interval (allowed: 1s to 8784h, like 15m or 1h30m)"},
 		"too short":      {func(r *service.ScheduleRequest) { r.Cron, r.TimeZone, r.Interval = "", "", "999ms" }, "/interval: that is not an interval"},
 		"too long":       {func(r *service.ScheduleRequest) { r.Cron, r.TimeZone, r.Interval = "", "", "8785h" }, "/interval: that is not an interval"},

@@ -87,7 +87,7 @@ func (c *mapper) inputs(raw json.RawMessage, types map[string]*schema.Type) *tem
 	}
 	out := &template{fields: map[string]*template{}}
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		out.fields[name] = c.value("/inputs/"+schema.Escape(name), object[name], types[name], 1)
+		out.fields[name] = c.value("/inputs/"+automation.Escape(name), object[name], types[name], 1)
 	}
 	return out
 }
@@ -107,7 +107,7 @@ func (c *mapper) value(at string, v any, want *schema.Type, depth int) *template
 	case map[string]any:
 		out.fields = map[string]*template{}
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			out.fields[name] = c.value(at+"/"+schema.Escape(name), v[name], nil, depth+1)
+			out.fields[name] = c.value(at+"/"+automation.Escape(name), v[name], nil, depth+1)
 		}
 		return &out
 	case []any:
@@ -239,7 +239,7 @@ func (f *filler) fill(dst []byte, t *template, at string) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(expr.AppendString(dst, name), ':')
-			dst = f.fill(dst, t.fields[name], at+"/"+schema.Escape(name))
+			dst = f.fill(dst, t.fields[name], at+"/"+automation.Escape(name))
 		}
 		return append(dst, '}')
 	case t.list != nil:

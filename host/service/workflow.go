@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/workflow"
 )
@@ -205,10 +204,10 @@ func (s *Service) planned(ctx context.Context, tenant automation.TenantID, ref s
 			versions = append(versions, v.Ref())
 		}
 	}
-	e := &automation.Error{Code: automation.CodeUnknownName, Pointer: "/workflow", Message: "no stored workflow " + schema.Quote(ref)}
+	e := &automation.Error{Code: automation.CodeUnknownName, Pointer: "/workflow", Message: "no stored workflow " + automation.Quote(ref)}
 	if e.Allowed = shortList(versions); versions == nil {
 		names = slices.Compact(names)
-		e.Allowed, e.Suggestion = shortList(names), schema.DidYouMean(name, names)
+		e.Allowed, e.Suggestion = shortList(names), automation.DidYouMean(name, names)
 	}
 	return w, e
 }

@@ -20,7 +20,7 @@ func (b *builder) readLoop(s *step, in *node, at string) {
 	case len(parts) != 1 || parts[0].Expression == "":
 		b.add(at, &automation.Error{
 			Code: automation.CodeInvalid, Message: "not something to loop over", Allowed: "targets, a list, or ${{ an expression }}",
-			Suggestion: schema.DidYouMean(in.text, []string{"targets"}),
+			Suggestion: automation.DidYouMean(in.text, []string{"targets"}),
 		})
 	default:
 		s.forEach.expression, s.forEach.size = parts[0].Expression, reckoned(b.Limits.Iterations)
@@ -274,7 +274,7 @@ func (b *builder) checkRef(s *step, r expr.Ref) *automation.Error {
 			}
 		}
 		return &automation.Error{
-			Code: automation.CodeUnknownName, Message: "no step " + schema.Quote(id), Allowed: list(ids), Suggestion: schema.DidYouMean(id, b.ids()),
+			Code: automation.CodeUnknownName, Message: "no step " + automation.Quote(id), Allowed: list(ids), Suggestion: automation.DidYouMean(id, b.ids()),
 		}
 	case s != nil && b.steps[i] == s:
 		return &automation.Error{Code: automation.CodeExpression, Message: "the step reads its own results"}

@@ -62,8 +62,8 @@ func (b *builder) readInputs() {
 	for _, m := range supplied.members {
 		if !known[m.name] && !b.full() {
 			b.addInput(m.name, &automation.Error{
-				Code: automation.CodeUnknownName, Message: "the workflow has no input " + schema.Quote(m.name),
-				Allowed: list(names), Suggestion: schema.DidYouMean(m.name, names),
+				Code: automation.CodeUnknownName, Message: "the workflow has no input " + automation.Quote(m.name),
+				Allowed: list(names), Suggestion: automation.DidYouMean(m.name, names),
 			})
 		}
 	}
@@ -75,7 +75,7 @@ func (b *builder) readInputs() {
 func (b *builder) addInput(name string, e *automation.Error) {
 	e.Pointer = "/inputs"
 	if name != "" {
-		e.Pointer += "/" + schema.Escape(name)
+		e.Pointer += "/" + automation.Escape(name)
 	}
 	e.Line, e.Column = 0, 0
 	b.errs = append(b.errs, e)
@@ -109,7 +109,7 @@ func (b *builder) suppliedInputs() *node {
 
 // readInput reads an input's declaration, and its supplied value; nil: none.
 func (b *builder) readInput(m member, value *node) {
-	at := "/inputs/" + schema.Escape(m.name)
+	at := "/inputs/" + automation.Escape(m.name)
 	typ := inputType(m.value.str("type"))
 	b.inputs.typ.Fields[m.name] = typ
 	allowed := m.value.field("enum")
@@ -185,7 +185,7 @@ func checkInput(v *node, typ *schema.Type, allowed *node) *automation.Error {
 	}
 	e := &automation.Error{Code: automation.CodeInvalid, Message: "not one of the allowed values", Allowed: list(names)}
 	if v.kind == nodeString {
-		e.Suggestion = schema.DidYouMean(v.text, names)
+		e.Suggestion = automation.DidYouMean(v.text, names)
 	}
 	return e
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 )
 
 // readPolicy reads what a step asks of those that it needs, and what its failure
@@ -40,9 +39,9 @@ func (b *builder) readCompensation(i int, index map[string]int, ids []string) {
 	case !ok:
 		others := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == s.id })
 		b.add(at, &automation.Error{
-			Code: automation.CodeUnknownName, Message: "no step " + schema.Quote(n.text) + " that could make good for this one",
+			Code: automation.CodeUnknownName, Message: "no step " + automation.Quote(n.text) + " that could make good for this one",
 			Allowed:    "continue, stop, or a step: " + list(others),
-			Suggestion: schema.DidYouMean(n.text, append(others, string(FailureContinue), string(FailureStop))),
+			Suggestion: automation.DidYouMean(n.text, append(others, string(FailureContinue), string(FailureStop))),
 		})
 		return
 	case k == i:

@@ -63,7 +63,7 @@ func (b *builder) readSteps() bool {
 		s := &step{at: "/steps/" + strconv.Itoa(i), node: n, id: n.str("id")}
 		if s.id != "" && seen[s.id] {
 			b.add(s.at+"/id", &automation.Error{
-				Code: automation.CodeInvalid, Message: "the id " + schema.Quote(s.id) + " is there twice", Suggestion: "rename one of the steps",
+				Code: automation.CodeInvalid, Message: "the id " + automation.Quote(s.id) + " is there twice", Suggestion: "rename one of the steps",
 			})
 			s.id = ""
 		}
@@ -276,8 +276,8 @@ func (b *builder) readNeeds() {
 			if !ok {
 				others := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == s.id })
 				b.add(s.at+"/needs/"+strconv.Itoa(j), &automation.Error{
-					Code: automation.CodeUnknownName, Message: "no step " + schema.Quote(need.text),
-					Allowed: list(others), Suggestion: schema.DidYouMean(need.text, others),
+					Code: automation.CodeUnknownName, Message: "no step " + automation.Quote(need.text),
+					Allowed: list(others), Suggestion: automation.DidYouMean(need.text, others),
 				})
 				continue
 			}

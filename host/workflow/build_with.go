@@ -40,7 +40,7 @@ func (w *withReader) read(n *node, at string) *node {
 	case nodeObject:
 		out := &node{kind: nodeObject, at: n.at, members: make([]member, len(n.members))}
 		for i, m := range n.members {
-			path := at + "/" + schema.Escape(m.name)
+			path := at + "/" + automation.Escape(m.name)
 			if expr.HasTemplate(m.name) {
 				w.b.add(w.pointer(path), &automation.Error{
 					Code: automation.CodeExpression, Message: "an expression in a key", Suggestion: "make the object one expression: ${{ {key: value} }}",

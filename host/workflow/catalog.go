@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 )
 
 // maxListed bounds the names that an error lists as allowed.
@@ -56,12 +55,12 @@ func (c catalog) find(u use) (*automation.Plugin, *automation.Action, *automatio
 	switch {
 	case versions == nil:
 		return nil, nil, &automation.Error{
-			Code: automation.CodeUnknownName, Message: "no active plugin " + schema.Quote(u.plugin),
-			Allowed: list(c.names()), Suggestion: schema.DidYouMean(u.plugin, c.names()),
+			Code: automation.CodeUnknownName, Message: "no active plugin " + automation.Quote(u.plugin),
+			Allowed: list(c.names()), Suggestion: automation.DidYouMean(u.plugin, c.names()),
 		}
 	case best == nil:
 		return nil, nil, &automation.Error{
-			Code: automation.CodeUnknownName, Message: "no active version " + schema.Quote(u.version) + " of plugin " + u.plugin,
+			Code: automation.CodeUnknownName, Message: "no active version " + automation.Quote(u.version) + " of plugin " + u.plugin,
 			Allowed: list(versions), Suggestion: "leave the version out for the newest",
 		}
 	}
@@ -75,8 +74,8 @@ func (c catalog) find(u use) (*automation.Plugin, *automation.Action, *automatio
 	}
 	slices.Sort(actions)
 	return nil, nil, &automation.Error{
-		Code: automation.CodeUnknownName, Message: "plugin " + u.plugin + " " + best.Version + " has no action " + schema.Quote(u.action),
-		Allowed: list(actions), Suggestion: schema.DidYouMean(u.action, actions),
+		Code: automation.CodeUnknownName, Message: "plugin " + u.plugin + " " + best.Version + " has no action " + automation.Quote(u.action),
+		Allowed: list(actions), Suggestion: automation.DidYouMean(u.action, actions),
 	}
 }
 

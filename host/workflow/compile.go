@@ -206,7 +206,7 @@ func (w *segments) add(n *node, at string) {
 				w.bytes(",")
 			}
 			w.raw(func(dst []byte) []byte { return append(expr.AppendString(dst, m.name), ':') })
-			w.add(m.value, at+"/"+schema.Escape(m.name))
+			w.add(m.value, at+"/"+automation.Escape(m.name))
 		}
 		w.bytes("}")
 	default:

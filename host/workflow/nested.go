@@ -146,8 +146,8 @@ func (b *builder) findStored(u use) (automation.Workflow, *automation.Error) {
 	switch {
 	case !slices.Contains(names, u.action):
 		return automation.Workflow{}, &automation.Error{
-			Code: automation.CodeUnknownName, Message: "no stored workflow " + schema.Quote(u.action),
-			Allowed: list(names), Suggestion: schema.DidYouMean(u.action, names),
+			Code: automation.CodeUnknownName, Message: "no stored workflow " + automation.Quote(u.action),
+			Allowed: list(names), Suggestion: automation.DidYouMean(u.action, names),
 		}
 	case u.version == "":
 		return automation.Workflow{}, &automation.Error{
@@ -156,7 +156,7 @@ func (b *builder) findStored(u use) (automation.Workflow, *automation.Error) {
 		}
 	}
 	return automation.Workflow{}, &automation.Error{
-		Code: automation.CodeUnknownName, Message: "workflow " + u.action + " has no version " + schema.Quote(u.version), Allowed: list(versions),
+		Code: automation.CodeUnknownName, Message: "workflow " + u.action + " has no version " + automation.Quote(u.version), Allowed: list(versions),
 	}
 }
 
@@ -290,7 +290,7 @@ func (b *builder) nestStep(s *step) {
 		errs := automationErrors(err)
 		for i, e := range errs {
 			if e.Pointer == lateSelect { // its place is in this document
-				name := schema.Escape(e.Allowed)
+				name := automation.Escape(e.Allowed)
 				b.add(s.at+"/with/"+name, &automation.Error{
 					Code: e.Code, Suggestion: "give it a value that reads nothing, or a target by for_each: {in: targets}",
 					Message: "the targets of workflow " + s.child.stored.Ref() + " depend on this input, whose value is known at run time only",
@@ -323,7 +323,7 @@ func (b *builder) lateInput(paths [][]string) string {
 		}
 		for _, pointer := range b.mode.late {
 			name, _, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
-			if name = schema.Unescape(name); len(path) == 1 || path[1] == name {
+			if name = automation.Unescape(name); len(path) == 1 || path[1] == name {
 				return name
 			}
 		}

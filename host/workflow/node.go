@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 	"opsconductor.dev/host/workflow/expr"
 )
 
@@ -141,7 +140,7 @@ func (p places) note(n *node, pointer string, key place) {
 		p.note(item, pointer+"/"+strconv.Itoa(i), place{})
 	}
 	for _, m := range n.members {
-		p.note(m.value, pointer+"/"+schema.Escape(m.name), m.at)
+		p.note(m.value, pointer+"/"+automation.Escape(m.name), m.at)
 	}
 }
 
@@ -166,10 +165,10 @@ func (n *node) duplicates(pointer string, report func(*automation.Error)) {
 	}
 	seen := make(map[string]bool, len(n.members))
 	for _, m := range n.members {
-		at := pointer + "/" + schema.Escape(m.name)
+		at := pointer + "/" + automation.Escape(m.name)
 		if seen[m.name] {
 			report(&automation.Error{
-				Code: automation.CodeInvalid, Message: "the key " + schema.Quote(m.name) + " is there twice", Pointer: at,
+				Code: automation.CodeInvalid, Message: "the key " + automation.Quote(m.name) + " is there twice", Pointer: at,
 				Line: m.at.line, Column: m.at.column, Suggestion: "keep one of them",
 			})
 		}

@@ -24,7 +24,7 @@ func (b *builder) readOutputs() *automation.Error {
 		return automation.AsError(err)
 	}
 	for _, m := range n.members {
-		at := "/outputs/" + schema.Escape(m.name)
+		at := "/outputs/" + automation.Escape(m.name)
 		if m.value.kind != nodeString || b.faulty(at) {
 			continue
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 	"opsconductor.dev/host/workflow/expr"
 )
 
@@ -75,7 +74,7 @@ func (p *Program) Inputs(given json.RawMessage) (json.RawMessage, error) {
 }
 
 func inputFault(name string, e *automation.Error) error {
-	e.Message = "input " + schema.Quote(name) + ": " + e.Message
+	e.Message = "input " + automation.Quote(name) + ": " + e.Message
 	return e
 }
 

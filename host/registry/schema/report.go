@@ -36,7 +36,7 @@ func (r *report) add(v *jsonschema.ValidationError) {
 		r.unknownFields(v, here, k.Properties)
 	case *kind.Required:
 		for _, name := range k.Missing {
-			r.put(automation.CodeMissing, here+"/"+Escape(name), name+" is missing", r.describe(v.SchemaURL, name), "add "+name)
+			r.put(automation.CodeMissing, here+"/"+automation.Escape(name), name+" is missing", r.describe(v.SchemaURL, name), "add "+name)
 		}
 	case *kind.Type:
 		r.put(automation.CodeWrongType, here, "a value of type "+k.Got, typeList(k.Want), "")
@@ -77,7 +77,7 @@ func (r *report) anyUnknown(at string, v any) bool {
 		}
 	case map[string]any:
 		for k, e := range v {
-			if r.anyUnknown(at+"/"+Escape(k), e) {
+			if r.anyUnknown(at+"/"+automation.Escape(k), e) {
 				return true
 			}
 		}
@@ -90,11 +90,11 @@ func (r *report) unknownFields(v *jsonschema.ValidationError, here string, names
 	known := r.names(v.SchemaURL)
 	for i, name := range names {
 		e := &automation.Error{
-			Code: automation.CodeUnknownField, Pointer: here + "/" + Escape(name),
-			Message: "unknown field " + Quote(name), Allowed: strings.Join(known, ", "),
+			Code: automation.CodeUnknownField, Pointer: here + "/" + automation.Escape(name),
+			Message: "unknown field " + automation.Quote(name), Allowed: strings.Join(known, ", "),
 		}
 		if i < maxSuggestions {
-			e.Suggestion = DidYouMean(name, known)
+			e.Suggestion = automation.DidYouMean(name, known)
 		}
 		r.errs = append(r.errs, e)
 	}
@@ -242,7 +242,7 @@ func (r *report) nearestValue(v *jsonschema.ValidationError) string {
 			known = append(known, s)
 		}
 	}
-	return DidYouMean(got, known)
+	return automation.DidYouMean(got, known)
 }
 
 func jsonList(values []any) string {

@@ -166,16 +166,3 @@ func TestValidateExcept(t *testing.T) {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	known := []string{"steps", "schema", "used_pct", "name", "id", "if"}
-	for name, want := range map[string]string{
-		"step": "steps", "shcema": "schema", "used_pcnt": "used_pct", "Name": "name", "zzz": "", "x": "", "": "",
-		strings.Repeat("n", 200): "",
-	} {
-		if got := schema.Nearest(name, known); got != want {
-			t.Errorf("Nearest(%q): got %q, want %q", name, got, want)
-		}
-	}
-}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"opsconductor.dev/host/automation"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -102,7 +104,7 @@ func (t *Type) At(pointer string) *Type {
 		case KindList:
 			t = t.Elem
 		case KindObject, KindMap:
-			t, _ = t.Field(Unescape(token))
+			t, _ = t.Field(automation.Unescape(token))
 		default:
 			return nil
 		}

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"opsconductor.dev/host/automation"
+
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -112,22 +114,9 @@ func pointer(prefix string, location []string) string {
 	b.WriteString(prefix)
 	for _, token := range location {
 		b.WriteByte('/')
-		b.WriteString(Escape(token))
+		b.WriteString(automation.Escape(token))
 	}
 	return b.String()
-}
-
-// Escape escapes a name for a JSON Pointer (RFC 6901 section 3).
-func Escape(name string) string {
-	if !strings.ContainsAny(name, "~/") {
-		return name
-	}
-	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
-}
-
-// Unescape is the inverse of Escape.
-func Unescape(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
 
 // lookup returns the value at a JSON Pointer, nil if there is none.
@@ -138,7 +127,7 @@ func lookup(doc any, at string) any {
 	for token := range strings.SplitSeq(strings.TrimPrefix(at, "/"), "/") {
 		switch v := doc.(type) {
 		case map[string]any:
-			doc = v[Unescape(token)]
+			doc = v[automation.Unescape(token)]
 		case []any:
 			i, err := strconv.Atoi(token)
 			if err != nil || i < 0 || i >= len(v) {

@@ -129,8 +129,8 @@ func TestParseRefuses(t *testing.T) {
 func TestZone(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"Europe/Berlni": "did you mean Europe/Berlin?", "berlin": "did you mean Europe/Berlin?", "europe/berlin": "did you mean Europe/Berlin?",
-		"New York": "did you mean America/New_York?", "Local": "", "../etc/passwd": "", "/etc/localtime": "", "Mars/Olympus_Mons": "",
+		"Europe/Berlni": "did you mean \"Europe/Berlin\"?", "berlin": `did you mean "Europe/Berlin"?`, "europe/berlin": `did you mean "Europe/Berlin"?`,
+		"New York": "did you mean \"America/New_York\"?", "Local": "", "../etc/passwd": "", "/etc/localtime": "", "Mars/Olympus_Mons": "",
 		strings.Repeat("x", 1<<20): "",
 	} {
 		_, err := cron.Zone(name)

@@ -29,52 +29,24 @@ func Zone(name string) (*time.Location, error) {
 		}
 		return zone, nil
 	}
-	e := &automation.Error{Code: automation.CodeUnknownName, Message: "there is no such time zone", Allowed: "an IANA name, like Europe/Berlin"}
-	if near := nearest(name, known); near != "" {
-		e.Suggestion = "did you mean " + near + "?"
+	return nil, &automation.Error{
+		Code: automation.CodeUnknownName, Message: "there is no such time zone", Allowed: "an IANA name, like Europe/Berlin",
+		Suggestion: suggest(strings.ReplaceAll(strings.TrimSpace(name), " ", "_"), known),
 	}
-	return nil, e
 }
 
-// nearest returns the name that is a third of its letters away at the most: of
-// the whole, or of what stands behind its last slash.
-func nearest(name string, known []string) string {
-	if len(name) > 64 {
-		return ""
+// suggest names the zone that is nearest to a name: of all zones, or, where the
+// name has no slash, of what stands behind their last one.
+func suggest(name string, known []string) string {
+	if near := automation.DidYouMean(name, known); near != "" || strings.Contains(name, "/") {
+		return near
 	}
-	wanted := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(name), " ", "_"))
-	best, found := len(wanted)/3+1, ""
-	for _, k := range known {
-		whole := strings.ToLower(k)
-		city := whole[strings.LastIndexByte(whole, '/')+1:]
-		d := distance(wanted, whole)
-		if !strings.Contains(wanted, "/") {
-			d = min(d, distance(wanted, city))
-		}
-		if d < best {
-			best, found = d, k
-		}
+	cities := make([]string, len(known))
+	for i, zone := range known {
+		cities[i] = zone[strings.LastIndexByte(zone, '/')+1:]
 	}
-	return found
-}
-
-// distance is Levenshtein's, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	if i := slices.Index(cities, automation.Nearest(name, cities)); i >= 0 {
+		return automation.DidYouMean(known[i], known)
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

@@ -12,7 +12,6 @@ import (
 	"cel.dev/cel-go/common/ast"
 
 	"opsconductor.dev/host/automation"
-	"opsconductor.dev/host/registry/schema"
 )
 
 // maxFaults bounds the errors about one expression.
@@ -68,7 +67,7 @@ func (e *Env) undefinedField(err *automation.Error, parsed *ast.AST, id int64, a
 	if known == nil {
 		known = e.allFields()
 	}
-	err.Suggestion = schema.DidYouMean(field, known)
+	err.Suggestion = automation.DidYouMean(field, known)
 }
 
 func (e *Env) allFields() []string {
@@ -104,7 +103,7 @@ func (e *Env) undeclared(err *automation.Error, message, at string) {
 	case "item":
 		err.Suggestion = "item is there in steps with for_each over a list"
 	default:
-		err.Suggestion = schema.DidYouMean(name, names)
+		err.Suggestion = automation.DidYouMean(name, names)
 	}
 }
 

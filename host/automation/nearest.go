@@ -1,4 +1,4 @@
-package schema
+package automation
 
 import (
 	"strconv"
