@@ -1,19 +1,25 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"opsconductor.dev/host/app"
 )
 
 func (c *cli) benchCommand() *cobra.Command {
-	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchSandboxCommand())
+	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchFanOutCommand(), c.benchBacklogCommand(),
+		c.benchSandboxCommand())
 }
 
 // benchFlags are what the benchmarks have in common.
 type benchFlags struct {
-	options app.BenchOptions
-	json    bool
+	options  app.BenchOptions
+	json     bool
+	markdown bool
 }
 
 func (f *benchFlags) add(cmd *cobra.Command) {
@@ -22,6 +28,7 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&o.DatabaseURL, "database-url", "", "PostgreSQL database that is written to (OPSCONDUCTOR_DATABASE_URL); without one a private server is started")
 	flags.IntVar(&o.Slots, "slots", 0, "attempts at a time; 0: the host's default")
 	flags.BoolVar(&f.json, "json", false, "print the result as one line of JSON, last on stdout")
+	flags.BoolVar(&f.markdown, "markdown", false, "print the figures as rows of a table for a page")
 }
 
 func (f *benchFlags) check(c *cli) error {
@@ -31,6 +38,7 @@ func (f *benchFlags) check(c *cli) error {
 	if f.options.DatabaseURL == "" {
 		f.options.DatabaseURL, _ = c.env("OPSCONDUCTOR_DATABASE_URL")
 	}
+	f.options.CacheDir, _ = c.env("OPSCONDUCTOR_CACHE_DIR")
 	f.options.Version = c.version
 	f.options.Progress = c.err
 	return nil
@@ -39,6 +47,10 @@ func (f *benchFlags) check(c *cli) error {
 func (f *benchFlags) show(c *cli, r app.BenchReport) error {
 	if f.json {
 		return writeLine(c.out, r)
+	}
+	if f.markdown {
+		_, err := fmt.Fprint(c.out, r.Markdown())
+		return err
 	}
 	if c.format != formatTable {
 		return c.show(r)
@@ -50,19 +62,17 @@ func (f *benchFlags) show(c *cli, r app.BenchReport) error {
 	return t.write(c.out)
 }
 
-func (c *cli) benchStepsCommand() *cobra.Command {
+// benchmark is a command that measures something.
+func (c *cli) benchmark(use, short string, measure func(context.Context, app.BenchOptions) (app.BenchReport, error), flags func(*cobra.Command, *app.BenchOptions)) *cobra.Command {
 	f := benchFlags{}
-	cmd := &cobra.Command{
-		Use: "steps", Short: "Whole steps per second: single-step runs and one fan-out, without the sandbox and with a Go plugin and a small one in it", Args: takes(),
-	}
+	cmd := &cobra.Command{Use: use, Short: short, Args: takes()}
 	f.add(cmd)
-	cmd.Flags().IntVar(&f.options.Runs, "runs", 20_000, "single-step runs")
-	cmd.Flags().IntVar(&f.options.Items, "items", 20_000, "items of the fan-out")
+	flags(cmd, &f.options)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := f.check(c); err != nil {
 			return err
 		}
-		r, err := app.BenchSteps(cmd.Context(), f.options)
+		r, err := measure(cmd.Context(), f.options)
 		if err != nil {
 			return err
 		}
@@ -71,21 +81,33 @@ func (c *cli) benchStepsCommand() *cobra.Command {
 	return cmd
 }
 
+func (c *cli) benchStepsCommand() *cobra.Command {
+	return c.benchmark("steps",
+		"Whole steps per second: single-step runs and one fan-out, without the sandbox and with a Go plugin and a small one in it; and how long steps wait at a steady rate",
+		app.BenchSteps, func(cmd *cobra.Command, o *app.BenchOptions) {
+			cmd.Flags().IntVar(&o.Runs, "runs", 20_000, "single-step runs")
+			cmd.Flags().IntVar(&o.Items, "items", 20_000, "items of the fan-out")
+			cmd.Flags().IntVar(&o.Rate, "rate", 1000, "runs a second of the steady rate")
+			cmd.Flags().DurationVar(&o.Steady, "steady", 10*time.Second, "how long that goes on")
+		})
+}
+
 func (c *cli) benchChainCommand() *cobra.Command {
-	f := benchFlags{}
-	cmd := &cobra.Command{Use: "chain", Short: "Added latency of a step in a sequence, p50 and p99", Args: takes()}
-	f.add(cmd)
-	cmd.Flags().IntVar(&f.options.Runs, "runs", 50, "runs, one after the other")
-	cmd.Flags().IntVar(&f.options.Steps, "steps", 20, "steps of each")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(c); err != nil {
-			return err
-		}
-		r, err := app.BenchChain(cmd.Context(), f.options)
-		if err != nil {
-			return err
-		}
-		return f.show(c, r)
-	}
-	return cmd
+	return c.benchmark("chain", "Added latency of a step in a sequence, p50 and p99", app.BenchChain, func(cmd *cobra.Command, o *app.BenchOptions) {
+		cmd.Flags().IntVar(&o.Runs, "runs", 50, "runs, one after the other")
+		cmd.Flags().IntVar(&o.Steps, "steps", 20, "steps of each")
+	})
+}
+
+func (c *cli) benchFanOutCommand() *cobra.Command {
+	return c.benchmark("fanout", "One run of many items: seconds, and the memory of the process at its highest", app.BenchFanOut, func(cmd *cobra.Command, o *app.BenchOptions) {
+		cmd.Flags().IntVar(&o.Items, "items", 10_000, "items of the run")
+	})
+}
+
+func (c *cli) benchBacklogCommand() *cobra.Command {
+	return c.benchmark("backlog", "Rate of grants next to many parked items, as a ratio of that next to none", app.BenchBacklog, func(cmd *cobra.Command, o *app.BenchOptions) {
+		cmd.Flags().IntVar(&o.Items, "items", 20_000, "items of each fan-out that is measured")
+		cmd.Flags().IntVar(&o.Parked, "parked", 1_000_000, "items that wait for a limit")
+	})
 }

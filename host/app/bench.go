@@ -18,6 +18,19 @@ func BenchSteps(ctx context.Context, o BenchOptions) (BenchReport, error) { retu
 // BenchChain measures the added latency of sequential steps.
 func BenchChain(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Chain(ctx, o) }
 
+// BenchFanOut measures one run of many items, and the memory that it takes.
+func BenchFanOut(ctx context.Context, o BenchOptions) (BenchReport, error) {
+	return bench.FanOut(ctx, o)
+}
+
+// BenchBacklog measures what a backlog costs the rate of grants.
+func BenchBacklog(ctx context.Context, o BenchOptions) (BenchReport, error) {
+	return bench.Backlog(ctx, o)
+}
+
+// BenchMarkdownHead is the head of the table that BenchReport.Markdown has rows for.
+const BenchMarkdownHead = bench.MarkdownHead
+
 // BenchSandboxReport is what an attempt costs in the sandbox.
 type BenchSandboxReport = bench.SandboxReport
 

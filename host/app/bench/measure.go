@@ -39,8 +39,12 @@ func (b *rig) plan(ctx context.Context, definition string, inputs any) (automati
 	return result.Hash, nil
 }
 
+func submission(plan automation.Digest) service.SubmitRequest {
+	return service.SubmitRequest{PlanHash: plan}
+}
+
 func (b *rig) submit(ctx context.Context, plan automation.Digest) (automation.RunID, error) {
-	run, _, err := b.service.Submit(ctx, b.caller, service.SubmitRequest{PlanHash: plan})
+	run, _, err := b.service.Submit(ctx, b.caller, submission(plan))
 	if err != nil {
 		return "", fmt.Errorf("submit: %w", err)
 	}

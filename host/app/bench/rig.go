@@ -1,11 +1,13 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,10 +42,20 @@ type rig struct {
 	service  *service.Service
 	caller   automation.Principal
 	ended    chan automation.RunState
+	dir      string // with the vault's key
+	cache    string // folder of compiled plugins
+	url      string // of the PostgreSQL database; "" on SQLite
+	database string // name and version
+	turns    atomic.Int64
+	starts   starts
+	free     chan struct{} // closed: what is held goes on
 }
 
+// endings is how many ends of runs may wait to be looked at.
+const endings = 1 << 16
+
 // Turn, AttemptEnded and Open implement scheduler.Metrics; RunEnded counts.
-func (b *rig) Turn(int, time.Duration)                            {}
+func (b *rig) Turn(int, time.Duration)                            { b.turns.Add(1) }
 func (b *rig) AttemptEnded(automation.ItemState, automation.Code) {}
 func (b *rig) QueuesWithoutWorker(map[string]int)                 {}
 func (b *rig) Open(int, int)                                      {}
@@ -67,22 +79,21 @@ func withRig(ctx context.Context, o Options, executor string, measure func(conte
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	b := &rig{
-		executor: executor, ended: make(chan automation.RunState, max(o.Runs, 1)+1),
+		executor: executor, ended: make(chan automation.RunState, endings), dir: dir, cache: cmp.Or(o.CacheDir, filepath.Join(dir, "cache")), free: make(chan struct{}),
 		caller: automation.Principal{Tenant: automation.DefaultTenant, Name: "bench", Role: automation.RoleAdmin, Token: automation.NewID[automation.TokenID]()},
 	}
-	st, closeStore, err := openStore(ctx, o, dir)
+	closeStore, err := b.open(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer b.close(closeStore, &err)
-	b.store = st
 	exec, closeParts, err := b.parts(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer b.close(closeParts, &err)
 	loop := scheduler.New(scheduler.Config{
-		Store: st, Executor: exec, Host: automation.NewID[automation.HostID](), Name: "bench", Version: o.Version, Slots: o.Slots,
+		Store: b.store, Executor: watched{exec, &b.starts, b.free}, Host: automation.NewID[automation.HostID](), Name: "bench", Version: o.Version, Slots: o.Slots,
 		Alone: o.Store == "sqlite", Metrics: b,
 	})
 	group, ctx := errgroup.WithContext(ctx)
@@ -96,38 +107,55 @@ func withRig(ctx context.Context, o Options, executor string, measure func(conte
 	return group.Wait()
 }
 
-// openStore opens the store to measure, and returns what closes it.
-func openStore(ctx context.Context, o Options, dir string) (store.Store, func() error, error) {
+// open opens the store to measure, and returns what closes it.
+func (b *rig) open(ctx context.Context, o Options) (func() error, error) {
 	if o.Store == "sqlite" {
-		st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(dir, "bench.db")})
+		st, err := sqlite.Open(ctx, sqlite.Config{Path: filepath.Join(b.dir, "bench.db")})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return st, st.Close, nil
+		b.store, b.database = st, sqliteVersion()
+		return st.Close, nil
 	}
-	url, stop := o.DatabaseURL, func() error { return nil }
-	if url == "" {
-		o.note("starting a private PostgreSQL server")
-		cluster, err := privatepg.Start(ctx, privatepg.Config{})
-		if err != nil {
-			return nil, nil, err
-		}
-		stop = cluster.Stop
-		if url, err = cluster.CreateDatabase(ctx, "bench"); err != nil {
-			return nil, nil, errors.Join(err, stop())
-		}
+	url, stop, err := database(ctx, o)
+	if err != nil {
+		return nil, err
 	}
+	b.url = url
+	look, err := privatepg.Look(ctx, url)
+	if err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	b.database = "PostgreSQL " + look.Version
 	st, err := postgres.Open(ctx, postgres.Config{URL: url})
 	if err != nil {
-		return nil, nil, errors.Join(err, stop())
+		return nil, errors.Join(err, stop())
 	}
-	return st, func() error { return errors.Join(st.Close(), stop()) }, nil
+	b.store = st
+	return func() error { return errors.Join(st.Close(), stop()) }, nil
+}
+
+// database returns the URL of the PostgreSQL database to use, of a private server
+// unless there is one, and what stops that.
+func database(ctx context.Context, o Options) (url string, stop func() error, err error) {
+	if o.DatabaseURL != "" {
+		return o.DatabaseURL, func() error { return nil }, nil
+	}
+	o.note("starting a private PostgreSQL server")
+	cluster, err := privatepg.Start(ctx, privatepg.Config{})
+	if err != nil {
+		return "", nil, err
+	}
+	if url, err = cluster.CreateDatabase(ctx, "bench"); err != nil {
+		return "", nil, errors.Join(err, cluster.Stop())
+	}
+	return url, cluster.Stop, nil
 }
 
 // parts makes service and executor, with the plugin core active.
 func (b *rig) parts(ctx context.Context, dir string) (worker.Executor, func() error, error) {
 	settings := engine.DefaultSettings()
-	settings.CacheDir = filepath.Join(dir, "cache")
+	settings.CacheDir = b.cache
 	eng, err := engine.New(engine.NameNative, settings)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the engine: %w", err)

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// measure runs a benchmark in small, in a process of its own, and returns the
+// object on the last line of its output.
+func measure(t *testing.T, args ...string) map[string]any {
+	t.Helper()
+	cmd := program(t.Context(), append([]string{"bench"}, append(args, "--json")...)...)
+	var notes strings.Builder
+	cmd.Stderr = &notes
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("bench %s: %v\n%s", strings.Join(args, " "), err, notes.String())
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+		t.Fatalf("bench %s: %v in %s", strings.Join(args, " "), err, out)
+	}
+	for _, key := range []string{"cores", "go", "database", "settings", "load_before"} {
+		if got[key] == nil || got[key] == "" {
+			t.Errorf("bench %s does not say its %s: %v", strings.Join(args, " "), key, got)
+		}
+	}
+	return got
+}
+
+// figures checks that figures are there, and are some.
+func figures(t *testing.T, got map[string]any, keys ...string) {
+	t.Helper()
+	for _, key := range keys {
+		if v, ok := got[key].(float64); !ok || v < 0 {
+			t.Errorf("bench %v: %s is %v, want a figure", got["benchmark"], key, got[key])
+		}
+	}
+}
+
+// TestBenchmarksPrintTheirKeys: each benchmark in small, as the command line has it.
+func TestBenchmarksPrintTheirKeys(t *testing.T) {
+	t.Parallel()
+	for _, store := range []string{"sqlite", "postgres"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			on := func(args ...string) map[string]any {
+				if store == "postgres" {
+					args = append(args, "--database-url", database(t))
+				}
+				return measure(t, append(args, "--store", store)...)
+			}
+			figures(t, on("steps", "--runs", "5", "--items", "10", "--rate", "50", "--steady", "200ms"), "steps_per_s", "p99_ready_to_start_ms")
+			figures(t, on("chain", "--runs", "2", "--steps", "4"), "ms_per_step_p50", "ms_per_step_p99")
+			figures(t, on("fanout", "--items", "50"), "seconds", "steps_per_s", "peak_rss_mib")
+			figures(t, on("backlog", "--items", "50", "--parked", "1000"), "ratio", "rss_mib")
+		})
+	}
+}
