@@ -49,6 +49,9 @@ type Config struct {
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
+	// Retain is how long runs are kept after the day of their creation, with all that
+	// is stored of them, once they have ended; 0: for ever.
+	Retain time.Duration
 	// ShutdownTimeout is how long a stop waits for what runs.
 	ShutdownTimeout time.Duration
 	// LogLevel: debug, info, warn or error.
@@ -73,6 +76,7 @@ func Defaults() Config {
 		Engine:           "native",
 		Sandbox:          "inline",
 		MaxOutput:        1 << 20,
+		Retain:           30 * Day,
 		ShutdownTimeout:  20 * time.Second,
 		LogLevel:         "info",
 		LogFormat:        "auto",
@@ -137,6 +141,9 @@ func (c Config) Validate() error {
 		bad("sandbox", "is process, which the engine extism does not run in: leave engine at native")
 	}
 	between("max-output", c.MaxOutput, 1024, 64<<20)
+	if c.Retain != 0 && (c.Retain < Day || c.Retain > mostRetained) {
+		bad("retain", "is %s; it may be 1d to 3650d, or 0: for ever", spelledDays(c.Retain))
+	}
 	if c.ShutdownTimeout <= 0 || c.ShutdownTimeout > time.Hour {
 		bad("shutdown-timeout", "is %s; it may be more than 0s, up to 1h", c.ShutdownTimeout)
 	}

@@ -55,6 +55,14 @@ func Settings() []Setting {
 			func(c *Config) *string { return &c.Sandbox }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
+			Flag: "retain", Env: envName("retain"), Usage: "how long runs are kept after the day they were made on, like 30d; 0: for ever",
+			Get: func(c Config) string { return spelledDays(c.Retain) },
+			Set: func(c *Config, s string) (err error) {
+				c.Retain, err = parseDays(s)
+				return err
+			},
+		},
+		{
 			Flag: "shutdown-timeout", Env: envName("shutdown-timeout"), Usage: "how long a stop waits for what runs",
 			Get: func(c Config) string { return c.ShutdownTimeout.String() },
 			Set: func(c *Config, s string) error {

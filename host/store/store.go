@@ -298,6 +298,7 @@ type Store interface {
 	Webhooks
 	Approvals
 	Questions
+	Retention
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for calls under way and closes the database; again, it does nothing.

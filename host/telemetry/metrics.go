@@ -30,6 +30,8 @@ type Metrics struct {
 	turns        prometheus.Histogram
 	store        *prometheus.HistogramVec
 	storeErrors  *prometheus.CounterVec
+	removed      *prometheus.CounterVec
+	unswept      *prometheus.GaugeVec
 }
 
 // NewMetrics returns metrics in a registry of their own, with those of the Go
@@ -76,11 +78,17 @@ func NewMetrics(version string) *Metrics {
 		storeErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_store_errors_total", Help: "Calls of the store that went wrong, by operation and code.",
 		}, []string{"operation", "code"}),
+		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_retention_removed_total", Help: "What this host's sweeps of the store have removed, by kind.",
+		}, []string{"kind"}),
+		unswept: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "opsconductor_retention_kept", Help: "Runs that this host's last sweep found in the way: open ones that keep what is over, and ones in no day's partition.",
+		}, []string{"why"}),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
 	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.noWorker, m.hostCalls, m.functions, m.pluginMemory,
-		m.turnFacts, m.turns, m.store, m.storeErrors, build,
+		m.turnFacts, m.turns, m.store, m.storeErrors, m.removed, m.unswept, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -175,6 +183,20 @@ func (m *Metrics) Store(operation string, took time.Duration, err error) {
 	if err != nil {
 		m.storeErrors.WithLabelValues(operation, string(automation.CodeOf(err))).Inc()
 	}
+}
+
+// Swept counts what a sweep of the store has removed.
+func (m *Metrics) Swept(runs, plans, keys, hosts int64) {
+	for kind, n := range map[string]int64{"runs": runs, "plans": plans, "idempotency_keys": keys, "hosts": hosts} {
+		m.removed.WithLabelValues(kind).Add(float64(n))
+	}
+}
+
+// Unswept sets how many runs the last sweep found in its way: open ones that keep
+// what is over, and ones that stand in no day's partition.
+func (m *Metrics) Unswept(open, misplaced int64) {
+	m.unswept.WithLabelValues("open").Set(float64(open))
+	m.unswept.WithLabelValues("no_partition").Set(float64(misplaced))
 }
 
 func known(c automation.Code) bool {

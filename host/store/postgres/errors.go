@@ -31,6 +31,9 @@ const (
 	stateCrashed       = "57P02"
 	stateStarting      = "57P03"
 	stateCancelled     = "57014"
+
+	stateLockTimeout    = "55P03"
+	stateDuplicateTable = "42P07"
 )
 
 // translate turns an error of the driver into one of ours, by its code.

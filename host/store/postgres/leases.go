@@ -53,7 +53,7 @@ const (
 	hostColumns = `id, name, epoch, version, slots, queues, state, at_work, heartbeat,
 		(extract(epoch FROM clock_timestamp() - heartbeat) * 1000000)::bigint,
 		EXISTS (SELECT 1 FROM shards s WHERE s.leader = id AND s.leader_until > clock_timestamp())`
-	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES ($1, $2, 1, $3, $4, $5, clock_timestamp())
+	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES ($1, $2, (SELECT epoch + 1 FROM removed_hosts), $3, $4, $5, clock_timestamp())
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = hosts.epoch + 1, version = excluded.version,
 			slots = excluded.slots, queues = excluded.queues, state = 'live', at_work = 0, heartbeat = excluded.heartbeat
 		RETURNING ` + hostColumns

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,10 +26,11 @@ const (
 		SELECT s.shard, s.seq - $2::bigint + u.n, u.run_id, $3, u.body
 		FROM shards s, unnest($4::text[], $5::bytea[]) WITH ORDINALITY AS u (run_id, body, n) WHERE s.shard = $1`
 
-	// raiseRuns sets the seq of runs whose entries are the n-th of the commit.
+	// raiseRuns sets the seq of runs whose entries are the n-th of the commit. The
+	// least and the greatest identifier keep it out of the partitions of other days.
 	raiseRuns = `WITH changed AS (
 			UPDATE runs r SET seq = s.seq - $2::bigint + u.n FROM shards s, unnest($3::text[], $4::bigint[]) AS u (id, n)
-			WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 RETURNING 1)
+			WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 AND r.id >= $5 AND r.id <= $6 RETURNING 1)
 		SELECT require_count((SELECT count(*) FROM changed), cardinality($3::text[]))`
 
 	deleteCommands = `DELETE FROM commands WHERE shard = $1 AND id = ANY ($2::text[])`
@@ -104,7 +106,7 @@ func queueUpdates(p *pgx.Batch, b store.Batch, newest map[automation.RunID]int64
 		if err != nil {
 			return err
 		}
-		p.Queue(updateRuns, b.Shard, len(b.Entries), u.ids, u.places, u.states, u.errors, u.started, u.ended, u.outputs)
+		p.Queue(updateRuns, b.Shard, len(b.Entries), u.ids, u.places, u.states, u.errors, u.started, u.ended, u.outputs, slices.Min(u.ids), slices.Max(u.ids))
 	}
 	if len(newest) == 0 {
 		return nil
@@ -113,7 +115,7 @@ func queueUpdates(p *pgx.Batch, b store.Batch, newest map[automation.RunID]int64
 	for id, n := range newest { // of runs whose record has no other change
 		ids, places = append(ids, string(id)), append(places, n)
 	}
-	p.Queue(raiseRuns, b.Shard, len(b.Entries), ids, places)
+	p.Queue(raiseRuns, b.Shard, len(b.Entries), ids, places, slices.Min(ids), slices.Max(ids))
 	return nil
 }
 

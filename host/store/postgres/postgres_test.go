@@ -117,6 +117,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	var urls sync.Map // store → URL
 	storetest.Run(t, storetest.Backend{
+		TwoHours: `interval '2 hours'`,
 		Open: func(t testing.TB) store.Store {
 			url := database(t)
 			db := open(t, url)

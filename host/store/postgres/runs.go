@@ -13,13 +13,14 @@ import (
 )
 
 // updateRuns changes the records of runs, each at most once, and their seq where
-// the run has an entry in the commit (n > 0).
+// the run has an entry in the commit (n > 0). The least and the greatest identifier
+// keep it out of the partitions of other days.
 const updateRuns = `WITH changed AS (
 		UPDATE runs r SET state = u.state, error = u.error, started_at = coalesce(u.started, r.started_at), ended_at = u.ended,
 			outputs = u.outputs, seq = CASE WHEN u.n > 0 THEN s.seq - $2::bigint + u.n ELSE r.seq END
 		FROM shards s, unnest($3::text[], $4::bigint[], $5::text[], $6::json[], $7::timestamptz[], $8::timestamptz[], $9::json[])
 			AS u (id, n, state, error, started, ended, outputs)
-		WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 RETURNING 1)
+		WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 AND r.id >= $10 AND r.id <= $11 RETURNING 1)
 	SELECT require_count((SELECT count(*) FROM changed), cardinality($3::text[]))`
 
 // runUpdates is the columns of updateRuns.
@@ -130,7 +131,9 @@ func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, q store.
 }
 
 const (
-	insertPlan = `INSERT INTO plans (tenant, hash, body, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	// The time says when it was wanted last, to the hour: one that is wanted stays.
+	insertPlan = `INSERT INTO plans (tenant, hash, body, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (tenant, hash) DO UPDATE SET created_at = excluded.created_at WHERE plans.created_at < excluded.created_at - interval '1 hour'`
 	selectPlan = `SELECT body FROM plans WHERE tenant = $1 AND hash = $2`
 )
 

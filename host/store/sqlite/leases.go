@@ -47,7 +47,7 @@ func (db *DB) Resign(ctx context.Context, shard int, host automation.HostID, epo
 const (
 	hostColumns = `id, name, epoch, version, slots, queues, state, at_work, heartbeat, ` + clock + ` - heartbeat,
 		EXISTS (SELECT 1 FROM shards s WHERE s.leader = id AND s.leader_until > ` + clock + `)`
-	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES (?, ?, 1, ?, ?, ?, ` + clock + `)
+	registerHost = `INSERT INTO hosts (id, name, epoch, version, slots, queues, heartbeat) VALUES (?, ?, (SELECT epoch + 1 FROM removed_hosts), ?, ?, ?, ` + clock + `)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, epoch = epoch + 1, version = excluded.version,
 			slots = excluded.slots, queues = excluded.queues, state = 'live', at_work = 0, heartbeat = excluded.heartbeat`
 	selectHost    = `SELECT ` + hostColumns + ` FROM hosts WHERE id = ?`

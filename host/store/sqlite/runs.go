@@ -171,7 +171,9 @@ func (db *DB) ListRuns(ctx context.Context, tenant automation.TenantID, q store.
 }
 
 const (
-	insertPlan = `INSERT INTO plans (tenant, hash, body, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	// The time says when it was wanted last, to the hour: one that is wanted stays.
+	insertPlan = `INSERT INTO plans (tenant, hash, body, created_at) VALUES (?, ?, ?, ?)
+		ON CONFLICT (tenant, hash) DO UPDATE SET created_at = excluded.created_at WHERE plans.created_at < excluded.created_at - 3600000000`
 	selectPlan = `SELECT body FROM plans WHERE tenant = ? AND hash = ?`
 )
 

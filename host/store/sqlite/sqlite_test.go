@@ -15,6 +15,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	var paths sync.Map // store → path
 	storetest.Run(t, storetest.Backend{
+		TwoHours: `7200000000`,
 		Open: func(t testing.TB) store.Store {
 			path := filepath.Join(t.TempDir(), "ops.db")
 			db := open(t, path)

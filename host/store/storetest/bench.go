@@ -25,6 +25,12 @@ func Bench(b *testing.B, open func(b testing.TB) store.Store) {
 func prepare(b *testing.B, st store.Store) (automation.Digest, int64) {
 	b.Helper()
 	plan := digest("plan")
+	// As many partitions as a deployment has that keeps a month.
+	for day := range 32 {
+		if _, err := st.Sweep(b.Context(), store.Sweep{Now: time.Now().AddDate(0, 0, day)}); err != nil {
+			b.Fatal(err)
+		}
+	}
 	if err := st.PutPlan(b.Context(), tenant, plan, []byte("{}"), start()); err != nil {
 		b.Fatal(err)
 	}

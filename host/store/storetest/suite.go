@@ -23,6 +23,8 @@ type Backend struct {
 	// Exec runs a statement on the database of a store, past the store: what
 	// somebody with the database's password could do.
 	Exec func(t testing.TB, st store.Store, statement string) error
+	// TwoHours is that time as the backend's SQL writes it.
+	TwoHours string
 }
 
 // Run runs the suite.
@@ -79,6 +81,10 @@ func Run(t *testing.T, b Backend) {
 		{"audit chain", auditChain},
 		{"acts are complete", actsAreComplete},
 		{"tenants are apart", tenantsAreApart},
+		{"retention", retention},
+		{"retention of keys", retentionOfKeys},
+		{"retention in slices", retentionOfSlices},
+		{"retention of hosts", retentionOfHosts},
 		{"limits of reads", limitsOfReads},
 		{"closed", closed},
 		{"given up", givenUp},
