@@ -54,8 +54,8 @@ walk: ## Walk the scheduler's machine by random events (WALK_EVENTS)
 	@WALK_EVENTS=$(WALK_EVENTS) go test -count=1 -v -run '^TestWalk$$' ./host/scheduler/machine
 
 .PHONY: attack
-attack: ## Let every hostile module at a host, on both engines, and print how each ended
-	@OPSCONDUCTOR_ATTACK=all go test -count=1 -v -timeout 10m -run '^TestAttacks$$' ./host/runner/attack
+attack: ## Let every hostile module at a host, on all engines, and print how each ended; take out each defence once
+	@OPSCONDUCTOR_ATTACK=all go test -count=1 -v -timeout 10m -run '^Test(Attacks|Switches)$$' ./host/runner/attack
 
 .PHONY: vet
 vet: ## Run go vet

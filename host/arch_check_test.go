@@ -33,6 +33,7 @@ func TestLawCanFail(t *testing.T) {
 		{"chance in the machine", "host/scheduler/machine/a.go", `package machine; import _ "math/rand/v2"`, "is pure"},
 		{"the clock in the machine", "host/scheduler/machine/a.go", `package machine; import "time"; var _ = time.Now`, "time.Now in a pure room"},
 		{"the clock under another name", "host/workflow/a.go", `package workflow; import c "time"; func f() { _ = c.Since(c.Time{}) }`, "time.Since in a pure room"},
+		{"a sandbox without defences", "host/app/a.go", `package app; import "opsconductor.dev/host/runner/engine"; var _ = engine.Settings{Undefended: engine.Undefended{Edges: true}}`, "Undefended is for tests alone"},
 		{"the clock by a dot import", "host/workflow/a.go", `package workflow; import . "time"; var _ = Now`, "dot import of time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

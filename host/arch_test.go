@@ -89,6 +89,9 @@ func (l law) checkFile(tree fs.FS, name string) ([]string, error) {
 			breaches = append(breaches, fmt.Sprintf("%s: imports %q: %s", set.Position(imp.Pos()), p, why))
 		}
 	}
+	if !test && folder != "host/runner/engine" {
+		breaches = append(breaches, undefended(set, file)...)
+	}
 	if r.pure && !test {
 		breaches = append(breaches, clockCalls(set, file)...)
 	}
@@ -157,6 +160,18 @@ func impure() []string {
 		"os", "os/exec", "os/signal", "io/ioutil", "net", "net/http", "syscall", "database/sql",
 		"math/rand", "math/rand/v2", "crypto/rand", "log", "log/slog", "runtime/debug", "plugin", "unsafe",
 	}
+}
+
+// undefended finds uses of the switches that take defences out of the sandbox.
+func undefended(set *token.FileSet, file *ast.File) []string {
+	var found []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if id, ok := n.(*ast.Ident); ok && id.Name == "Undefended" {
+			found = append(found, fmt.Sprintf("%s: Undefended is for tests alone", set.Position(id.Pos())))
+		}
+		return true
+	})
+	return found
 }
 
 // clockCalls finds uses of the clock and of timers, whatever name time was

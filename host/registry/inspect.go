@@ -66,7 +66,7 @@ func (r *Registry) verify(wasm []byte) (*wasmfile.File, checked, error) {
 	if err != nil {
 		return nil, checked{}, err
 	}
-	c, errs := readManifest(f, wasm, r.manifest)
+	c, errs := readManifest(f, wasm, r.manifest, r.limits)
 	if f.HasStart {
 		err := automation.Errorf(automation.CodeBadPlugin, "the module has a start function, which would run before any limit of an action")
 		err.Suggestion = "build it as a reactor: Go -buildmode=c-shared, C -mexec-model=reactor, Rust crate-type cdylib"

@@ -29,7 +29,7 @@ func ReadManifest(wasm []byte) (automation.Manifest, error) {
 	if err != nil {
 		return automation.Manifest{}, err
 	}
-	a, errs := readManifest(f, wasm, s)
+	a, errs := readManifest(f, wasm, s, wasmfile.DefaultLimits())
 	return a.manifest, errs.OrNil()
 }
 
@@ -44,7 +44,7 @@ func Embed(wasm, manifest []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, errs := decodeManifest(manifest, s); len(errs) > 0 {
+	if _, errs := decodeManifest(manifest, s, wasmfile.DefaultLimits().CustomBytes); len(errs) > 0 {
 		return nil, errs
 	}
 	var compact bytes.Buffer
@@ -72,18 +72,18 @@ type checked struct {
 	actions  map[string]*Action
 }
 
-func readManifest(f *wasmfile.File, wasm []byte, s *schema.Schema) (checked, automation.Errors) {
+func readManifest(f *wasmfile.File, wasm []byte, s *schema.Schema, l wasmfile.Limits) (checked, automation.Errors) {
 	found := f.Custom(wasm, Section)
 	if len(found) != 1 {
 		err := automation.Errorf(automation.CodeBadPlugin, "the module has %d custom sections %q, it needs exactly one", len(found), Section)
 		err.Suggestion = "put the manifest in with opsconductor plugin build"
 		return checked{}, automation.Errors{err}
 	}
-	return decodeManifest(found[0], s)
+	return decodeManifest(found[0], s, l.CustomBytes)
 }
 
-func decodeManifest(raw []byte, s *schema.Schema) (checked, automation.Errors) {
-	const limit = 1 << 20
+// decodeManifest reads a manifest of at most so many bytes.
+func decodeManifest(raw []byte, s *schema.Schema, limit int) (checked, automation.Errors) {
 	if len(raw) > limit {
 		return checked{}, automation.Errors{automation.Errorf(automation.CodeBadPlugin, "the manifest has %d bytes, more than the limit of %d", len(raw), limit)}
 	}

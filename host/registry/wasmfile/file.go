@@ -23,7 +23,7 @@ type Limits struct {
 	TableElements int // the minimum of one table, and the maximum that growth may reach
 	MemoryPages   int // the minimum of the memory, in pages of 64 KiB
 	Segments      int // data and element segments, each
-	CustomBytes   int // of one custom section that Custom returns
+	CustomBytes   int // of the custom section that holds the manifest
 }
 
 // DefaultLimits returns bounds that every guest of the supported toolchains

@@ -2,6 +2,7 @@ package attack_test
 
 import (
 	"fmt"
+	"time"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/wasmfile/wasmtest"
@@ -63,6 +64,18 @@ func bombs() []attack {
 			b.Func(">", times(100, empty)...)
 		}
 		action(zero)(b)
+	})
+	out = append(out, attack{
+		family: "compile bomb", name: "blocks times blocks, a little", want: automation.CodeBadPlugin, tune: func(s *settings) {
+			s.registry.CompileCost, s.engine.Module.CompileCost = 1_000_000, 1_000_000
+		},
+		module: action(times(1500, empty), zero),
+	}, attack{
+		family: "compile bomb", name: "past the time for it", want: automation.CodeTimeout, other: automation.CodeTimeout, tune: func(s *settings) {
+			s.engine.CompileTimeout = 50 * time.Millisecond
+			s.registry.Blocks, s.engine.Module.Blocks = 4000, 4000
+		},
+		module: action(times(3000, empty), zero),
 	})
 	add("values that all live", contained, action(times(20_000, zero, []byte{0x28, 2, 0}), times(19_999, []byte{0x6a}), drop, zero))
 	return out

@@ -1,6 +1,8 @@
 package attack_test
 
 import (
+	"time"
+
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/registry/wasmfile/wasmtest"
 )
@@ -103,6 +105,10 @@ func wasiWhole() []attack {
 	})
 	add("a sleep of an hour", automation.CodeTimeout, func(b *builder) { sleeper(b, 3_600_000_000_000, false) })
 	add("a sleep of 292 years", automation.CodeTimeout, func(b *builder) { sleeper(b, 1<<63-1, false) })
+	out = append(out, attack{ // it wakes when the cap is over, and finds that less time has passed
+		family: "WASI", name: "a sleep past the cap", want: contained, tune: func(s *settings) { s.limits.Sleep = time.Millisecond },
+		module: func(b *builder) { sleeper(b, 3_600_000_000_000, false) },
+	})
 	add("short sleeps for ever", automation.CodeTimeout, func(b *builder) { sleeper(b, 1_000_000, true) })
 	return out
 }

@@ -44,7 +44,7 @@ type attack struct {
 	tune   func(*settings)
 	input  json.RawMessage
 	// check looks at the outcome of what was contained.
-	check func(tb testing.TB, o automation.Outcome)
+	check func(o automation.Outcome) error
 }
 
 func (a attack) on(kind string) automation.Code {

@@ -30,6 +30,7 @@ const logBytes = 1 << 20
 type childSetup struct {
 	MaxMemoryBytes int64
 	TableElements  uint32
+	StackBytes     uint32
 	Module         wasmfile.Limits
 	HostGrace      time.Duration
 	CompileTimeout time.Duration
@@ -127,6 +128,7 @@ func (s *childServer) load(payload []byte) *automation.Error {
 	}
 	settings := DefaultSettings()
 	settings.MaxMemoryBytes, settings.TableElements, settings.Module = c.MaxMemoryBytes, c.TableElements, c.Module
+	settings.StackBytes = c.StackBytes
 	settings.HostGrace, settings.GuestGrace, settings.CompileTimeout, settings.Pool = c.HostGrace, c.HostGrace, c.CompileTimeout, c.Pool
 	settings.Log = slog.New(slog.DiscardHandler)
 	e, err := NewNative(settings)

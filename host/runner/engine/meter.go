@@ -84,4 +84,4 @@ func (p *nativeProgram) buildMeter(ctx context.Context) error {
 	return nil
 }
 
-func (p *nativeProgram) stackBytes() uint32 { return wasmfile.DefaultOptions().StackBytes }
+func (p *nativeProgram) stackBytes() uint32 { return p.module.engine.settings.StackBytes }

@@ -62,7 +62,7 @@ func (d *nativeDriver) rewrite(c *compiled, wasm []byte) ([]byte, wasmfile.Info,
 
 func (*nativeDriver) rewriteOptions(s Settings) wasmfile.Options {
 	o := wasmfile.DefaultOptions()
-	o.Limits, o.TableElements = s.Module, s.TableElements
+	o.Limits, o.TableElements, o.StackBytes = s.Module, s.TableElements, s.StackBytes
 	o.MemoryPages = uint32(min(s.MaxMemoryBytes/pageBytes, 65536))
 	return o
 }
@@ -162,7 +162,7 @@ func (p *nativeProgram) enter(ctx context.Context, i *instance) error {
 // and else it is initialised in its first call.
 func (p *nativeProgram) make(ctx context.Context, i *instance, leads bool) (err error) {
 	g := &nativeGuest{program: p, leads: leads, memory: &space{most: uint64(p.module.engine.settings.MaxMemoryBytes)}}
-	g.arena.budget = &g.memory.budget
+	g.arena.budget, g.arena.edgeless = &g.memory.budget, p.module.engine.settings.Undefended.Edges
 	i.memory = &g.memory.budget
 	i.memory.begin(i.config.Limits.MemoryBytes, 0)
 	if !i.memory.take(arenaPages * pageBytes) {

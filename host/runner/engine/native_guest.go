@@ -64,6 +64,9 @@ func (g *nativeGuest) instantiate(ctx context.Context) error {
 		WithRandSource(rand.Reader).WithSysWalltime().WithSysNanotime().
 		WithNanosleep(func(ns int64) { g.current.Load().sleep(ns) }).
 		WithStdout(outlet{g, 0}).WithStderr(outlet{g, 1})
+	if files := g.program.module.engine.settings.Undefended.Files; files != nil {
+		config = config.WithFSConfig(wazero.NewFSConfig().WithFSMount(files, "/"))
+	}
 	var err error
 	g.module, err = g.program.runtime.InstantiateModule(ctx, g.program.code, config)
 	if err != nil {

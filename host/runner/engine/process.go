@@ -218,7 +218,7 @@ func (d *processDriver) close() bool {
 func (d *processDriver) setup() ([]byte, error) {
 	s := d.settings
 	b, err := json.Marshal(childSetup{
-		MaxMemoryBytes: s.MaxMemoryBytes, TableElements: s.TableElements, Module: s.Module, HostGrace: s.HostGrace,
+		MaxMemoryBytes: s.MaxMemoryBytes, TableElements: s.TableElements, StackBytes: s.StackBytes, Module: s.Module, HostGrace: s.HostGrace,
 		CompileTimeout: s.CompileTimeout, Pool: s.Pool,
 	})
 	if err != nil {

@@ -38,11 +38,8 @@ func (c *compiled) rewrite(wasm []byte) ([]byte, error) {
 	path := c.rewrittenPath(wasm)
 	if path != "" {
 		if r, err := readRewritten(path); err == nil {
-			if errs := CheckImports(r.File); len(errs) > 0 {
-				return nil, errs
-			}
 			c.file, c.info = r.File, r.Info
-			return r.wasm, nil
+			return r.wasm, c.checkImports()
 		} else if !errors.Is(err, os.ErrNotExist) {
 			c.engine.settings.Log.Warn("a file of the plugin cache is spoilt and is made anew", slog.String("path", path), slog.Any("error", err))
 		}
@@ -63,8 +60,8 @@ func (c *compiled) rewriteAnew(wasm []byte) (out []byte, err error) {
 	if c.file, err = wasmfile.Parse(wasm, c.engine.settings.Module); err != nil {
 		return nil, err
 	}
-	if errs := CheckImports(c.file); len(errs) > 0 {
-		return nil, errs
+	if err := c.checkImports(); err != nil {
+		return nil, err
 	}
 	out, c.info, err = c.engine.driver.rewrite(c, wasm)
 	return out, err

@@ -21,6 +21,9 @@ type Settings struct {
 	MaxMemoryBytes int64
 	// TableElements is the most elements that a table can grow to.
 	TableElements uint32
+	// StackBytes is how deep a guest's calls may be nested: what their frames have
+	// together, as the instrumentation estimates them.
+	StackBytes uint32
 	// Module are the bounds of what is compiled.
 	Module wasmfile.Limits
 	// GuestGrace and HostGrace are how long a call that is asked to stop gets, in
@@ -35,12 +38,14 @@ type Settings struct {
 	Processes int
 	Child     []string
 	Log       *slog.Logger
+	// Undefended is for tests alone.
+	Undefended Undefended
 }
 
 // DefaultSettings returns settings that work; CacheDir is empty.
 func DefaultSettings() Settings {
 	return Settings{
-		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, Module: wasmfile.DefaultLimits(),
+		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, StackBytes: wasmfile.DefaultOptions().StackBytes, Module: wasmfile.DefaultLimits(),
 		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
 		Pool:      PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
 		Processes: 64, Log: slog.New(slog.DiscardHandler),
@@ -58,6 +63,7 @@ func (s Settings) Validate() error {
 	check(s.Modules > 0, "modules")
 	check(s.MaxMemoryBytes > 0, "max_memory_bytes")
 	check(s.TableElements > 0, "table_elements")
+	check(s.StackBytes > 0, "stack_bytes")
 	check(s.Module.Bytes > 0, "module.bytes")
 	check(s.GuestGrace > 0, "guest_grace")
 	check(s.HostGrace > 0, "host_grace")
