@@ -31,6 +31,7 @@ func TestInTheSandbox(t *testing.T) {
 	t.Run("facts", func(t *testing.T) { testFacts(t, r, f) })
 	t.Run("net", func(t *testing.T) { testNet(t, r, f) })
 	t.Run("large output", func(t *testing.T) { testLargeOutput(t, r, f) })
+	t.Run("cost", func(t *testing.T) { testCost(t, r, f) })
 }
 
 func wantOutput(t *testing.T, o automation.Outcome, want string) {
@@ -135,6 +136,38 @@ func testLargeOutput(t *testing.T, r *rig, f *fakes) {
 		t.Errorf("got %d and %d bytes back, %v; want %d each", len(out.Stdout), len(out.Stderr), err, len(mib))
 	}
 	t.Logf("took %d bytes of memory, %s", o.Usage.MemoryBytes, o.Usage.Wall)
+}
+
+// testCost holds what the SDK costs an attempt to bounds. Fuel does not depend on
+// the machine, and what an attempt computes because its sandbox is put back to the
+// snapshot counts, too.
+func testCost(t *testing.T, r *rig, f *fakes) {
+	var stdout string
+	f.ssh = func(step.SSHExecRequest) (step.SSHExecResult, error) {
+		return step.SSHExecResult{Target: "web-1", ExitCode: new(0), Stdout: stdout}, nil
+	}
+	used := func() int64 {
+		o := r.call(t, "linux.command", `{"argv":["true"]}`, 1)
+		if o.State != automation.ItemSucceeded {
+			t.Fatalf("got %s: %v", o.State, o.Error)
+		}
+		return o.Usage.Fuel
+	}
+	used() // of the first sandbox the initialisation counts
+	small := used()
+	if most := int64(800_000); small > most {
+		t.Errorf("a call used %d units of fuel, want at most %d", small, most)
+	}
+	stdout = strings.Repeat("0123456789abcde\n", 80<<10/16)
+	before := r.engine.Stats()
+	each := (used() - small) / int64(len(stdout))
+	if most := int64(400); each > most {
+		t.Errorf("a byte of the answer takes %d units of fuel, want at most %d", each, most)
+	}
+	if after := r.engine.Stats(); after.Thrown != before.Thrown || after.Reused == before.Reused {
+		t.Errorf("an answer of %d bytes has the sandbox thrown away: before %+v, after %+v", len(stdout), before, after)
+	}
+	t.Logf("%d units of fuel, %d for each byte of the answer", small, each)
 }
 
 func TestBuiltin(t *testing.T) {

@@ -77,6 +77,7 @@ type rig struct {
 	artifacts map[string][]byte
 	registry  *registry.Registry
 	runner    *runner.Runner
+	engine    engine.Engine
 }
 
 // fakes answers host calls; nil functions give zero results.
@@ -130,7 +131,7 @@ func newRig(t testing.TB, f *fakes, artifacts map[string][]byte) *rig {
 			t.Errorf("close the engine: %v", err)
 		}
 	})
-	r := &rig{artifacts: artifacts}
+	r := &rig{artifacts: artifacts, engine: e}
 	store := shelf{}
 	for _, b := range r.artifacts {
 		store[digest(b)] = b

@@ -50,50 +50,62 @@ var errInput = errors.New("the host's input is not what the plugin ABI says")
 
 // newContext reads the document that the host calls an action with.
 func newContext(input []byte, host Host) (*Context, error) {
-	members, err := wire.Members(input)
+	members, err := objectOf(input)
 	if err != nil {
 		return nil, errors.Join(errInput, err)
 	}
-	c := &Context{host: host, with: Raw("{}")}
-	for _, m := range members {
-		if err := c.set(m); err != nil {
-			return nil, errors.New(m.Name + ": " + err.Error())
+	c := &Context{host: host}
+	for members.Next() {
+		if err := c.set(string(members.Name), members.Value); err != nil {
+			return nil, errors.New(string(members.Name) + ": " + err.Error())
 		}
+	}
+	if c.with == nil {
+		c.with = Raw("{}")
 	}
 	return c, nil
 }
 
+// objectOf reads a document that has to be an object.
+func objectOf(document []byte) (wire.Object, error) {
+	v, err := wire.Parse(document)
+	if err != nil {
+		return wire.Object{}, err
+	}
+	return v.Object()
+}
+
 // set leaves out what it doesn't know, so that a plugin goes on to work when
 // later hosts say more.
-func (c *Context) set(m wire.Member) (err error) {
-	switch m.Name {
+func (c *Context) set(name string, value wire.Value) (err error) {
+	switch name {
 	case "with":
-		c.with = m.Value
+		c.with = Raw(value)
 	case "step":
-		c.Step, err = wire.String(m.Value)
+		c.Step, err = value.Text()
 	case "item":
-		c.Item, err = integer(m.Value)
+		c.Item, err = integer(value)
 	case "attempt":
-		c.Attempt, err = integer(m.Value)
+		c.Attempt, err = integer(value)
 	case "target":
-		c.Target, err = newTarget(m.Value)
+		c.Target, err = newTarget(value)
 	case "run":
-		err = c.setRun(m.Value)
+		err = c.setRun(value)
 	}
 	return err
 }
 
-func (c *Context) setRun(raw Raw) error {
-	members, err := wire.Members(raw)
+func (c *Context) setRun(run wire.Value) error {
+	members, err := run.Object()
 	if err != nil {
 		return err
 	}
-	for _, m := range members {
-		switch m.Name {
+	for members.Next() {
+		switch string(members.Name) {
 		case "id":
-			c.Run, err = wire.String(m.Value)
+			c.Run, err = members.Value.Text()
 		case "workflow":
-			c.Workflow, err = wire.String(m.Value)
+			c.Workflow, err = members.Value.Text()
 		}
 		if err != nil {
 			return err
@@ -102,43 +114,43 @@ func (c *Context) setRun(raw Raw) error {
 	return nil
 }
 
-func newTarget(raw Raw) (*Target, error) {
-	if string(raw) == "null" {
+func newTarget(target wire.Value) (*Target, error) {
+	if target.IsNull() {
 		return nil, nil
 	}
-	members, err := wire.Members(raw)
+	members, err := target.Object()
 	if err != nil {
 		return nil, err
 	}
 	t := &Target{}
-	for _, m := range members {
-		if err := t.set(m); err != nil {
-			return nil, errors.New(m.Name + ": " + err.Error())
+	for members.Next() {
+		if err := t.set(string(members.Name), members.Value); err != nil {
+			return nil, errors.New(string(members.Name) + ": " + err.Error())
 		}
 	}
 	return t, nil
 }
 
-func (t *Target) set(m wire.Member) (err error) {
-	if string(m.Value) == "null" {
+func (t *Target) set(name string, value wire.Value) (err error) {
+	if value.IsNull() {
 		return nil
 	}
-	switch m.Name {
+	switch name {
 	case "name":
-		t.Name, err = wire.String(m.Value)
+		t.Name, err = value.Text()
 	case "address":
-		t.Address, err = wire.String(m.Value)
+		t.Address, err = value.Text()
 	case "port":
-		t.Port, err = integer(m.Value)
+		t.Port, err = integer(value)
 	case "protocol":
-		t.Protocol, err = wire.String(m.Value)
+		t.Protocol, err = value.Text()
 	case "os":
-		t.OS, err = wire.String(m.Value)
+		t.OS, err = value.Text()
 	case "tags":
-		t.Tags, err = wire.Strings(m.Value)
+		t.Tags, err = value.Texts()
 	case "vars":
 		var v any
-		v, err = wire.Any(m.Value)
+		v, err = value.Any()
 		t.Vars, _ = v.(map[string]any)
 	}
 	return err
@@ -162,7 +174,7 @@ func (c *Context) logf(level, format string, args []any) {
 	_, _ = c.Log(LogRequest{Level: level, Message: sprintf(format, args)})
 }
 
-func integer(raw Raw) (int, error) {
-	n, err := wire.Int(raw)
+func integer(v wire.Value) (int, error) {
+	n, err := v.Int()
 	return int(n), err
 }

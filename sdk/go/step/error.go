@@ -145,25 +145,25 @@ func (e *Error) encode() []byte {
 }
 
 // decodeError reads the error of a host function's envelope.
-func decodeError(raw []byte) (*Error, error) {
-	members, err := wire.Members(raw)
+func decodeError(v wire.Value) (*Error, error) {
+	members, err := v.Object()
 	if err != nil {
 		return nil, err
 	}
 	e := &Error{}
-	for _, m := range members {
+	for members.Next() {
 		var text string
-		switch m.Name {
+		switch string(members.Name) {
 		case "code":
-			text, err = wire.String(m.Value)
+			text, err = members.Value.Text()
 			e.Code = Code(text)
 		case "message":
-			e.Message, err = wire.String(m.Value)
+			e.Message, err = members.Value.Text()
 		case "phase":
-			text, err = wire.String(m.Value)
+			text, err = members.Value.Text()
 			e.Phase = Phase(text)
 		case "retryable":
-			e.Retryable, err = wire.Bool(m.Value)
+			e.Retryable, err = members.Value.Bool()
 		}
 		if err != nil {
 			return nil, err

@@ -96,7 +96,7 @@ func call[Res any](c *Context, function string, imported func(uint64) uint64, re
 	return result, nil
 }
 
-func exchange(c *Context, function string, imported func(uint64) uint64, request any) (Raw, error) {
+func exchange(c *Context, function string, imported func(uint64) uint64, request any) (wire.Value, error) {
 	b, err := wire.EncodeExact(request)
 	if err != nil {
 		return nil, &Error{Code: BadRequest, Message: function + ": " + err.Error(), Phase: Before}
@@ -117,19 +117,23 @@ func exchange(c *Context, function string, imported func(uint64) uint64, request
 
 // open returns what an envelope holds. Its error is an *Error if the host sent
 // one, and any other if the envelope is not one.
-func open(envelope []byte) (Raw, error) {
-	members, err := wire.Members(envelope)
+func open(envelope []byte) (wire.Value, error) {
+	members, err := objectOf(envelope)
 	if err != nil {
 		return nil, err
 	}
-	if len(members) != 1 {
+	if !members.Next() {
 		return nil, errEnvelope
 	}
-	switch members[0].Name {
+	name, value := string(members.Name), members.Value
+	if members.Next() {
+		return nil, errEnvelope
+	}
+	switch name {
 	case "ok":
-		return members[0].Value, nil
+		return value, nil
 	case "error":
-		e, err := decodeError(members[0].Value)
+		e, err := decodeError(value)
 		if err != nil {
 			return nil, err
 		}

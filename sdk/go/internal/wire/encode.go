@@ -15,20 +15,25 @@ import (
 // slice is [] and a nil map {}, so that what a schema calls an array is one.
 // Text that is not UTF-8 gets U+FFFD in place of the bytes at fault.
 func Encode(v any) ([]byte, error) {
-	return encoder{}.encode(nil, reflect.ValueOf(v), 0)
+	return new(encoder).encode(buffer(), reflect.ValueOf(v), 0)
 }
 
 // EncodeExact is Encode for what must arrive as it is: text that is not UTF-8 is
 // an error.
 func EncodeExact(v any) ([]byte, error) {
-	return encoder{exact: true}.encode(nil, reflect.ValueOf(v), 0)
+	return (&encoder{exact: true}).encode(buffer(), reflect.ValueOf(v), 0)
 }
+
+// buffer has room for most values: to grow step by step takes longer than to clear
+// what is not needed.
+func buffer() []byte { return make([]byte, 0, 512) }
 
 type encoder struct {
-	exact bool // refuse text that is not UTF-8
+	shapes shapes
+	exact  bool // refuse text that is not UTF-8
 }
 
-func (e encoder) text(b []byte, s string) ([]byte, error) {
+func (e *encoder) text(b []byte, s string) ([]byte, error) {
 	if e.exact && !utf8.ValidString(s) {
 		return nil, errors.New("text that is not UTF-8, which JSON cannot hold")
 	}
@@ -38,13 +43,11 @@ func (e encoder) text(b []byte, s string) ([]byte, error) {
 // AppendString appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func AppendString(b []byte, s string) []byte {
 	const digits = "0123456789abcdef"
-	b = append(b, '"')
+	b = append(slices.Grow(b, len(s)+2), '"')
 	for i := 0; i < len(s); {
-		run := i
-		for i < len(s) && s[i] >= ' ' && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' {
-			i++
-		}
-		b = append(b, s[run:i]...)
+		from := i
+		i = run(s, i)
+		b = append(b, s[from:i]...)
 		if i == len(s) {
 			break
 		}
@@ -58,7 +61,7 @@ func AppendString(b []byte, s string) []byte {
 			b = append(b, '\\', 't')
 		case c == '\r':
 			b = append(b, '\\', 'r')
-		case c < ' ' || c == 0x7f:
+		case c < ' ':
 			b = append(b, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
 		default:
 			r, n := utf8.DecodeRuneInString(s[i:])
@@ -71,15 +74,15 @@ func AppendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-func (e encoder) encode(b []byte, v reflect.Value, depth int) ([]byte, error) {
+func (e *encoder) encode(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, errors.New("a value that nests too deep, or that holds itself")
 	}
 	if !v.IsValid() {
 		return append(b, "null"...), nil
 	}
-	if raw, ok := reflect.TypeAssert[Raw](v); ok {
-		value, err := one(raw)
+	if v.Type() == reflect.TypeFor[Raw]() {
+		value, err := Parse(v.Bytes())
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +105,7 @@ func (e encoder) encode(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	}
 }
 
-func (e encoder) encodeScalar(b []byte, v reflect.Value) ([]byte, error) {
+func (e *encoder) encodeScalar(b []byte, v reflect.Value) ([]byte, error) {
 	switch v.Kind() {
 	case reflect.String:
 		return e.text(b, v.String())
@@ -123,7 +126,7 @@ func (e encoder) encodeScalar(b []byte, v reflect.Value) ([]byte, error) {
 	}
 }
 
-func (e encoder) encodeSlice(b []byte, v reflect.Value, depth int) ([]byte, error) {
+func (e *encoder) encodeSlice(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	if v.Type().Elem().Kind() == reflect.Uint8 {
 		return AppendString(b, base64.StdEncoding.EncodeToString(v.Bytes())), nil
 	}
@@ -140,7 +143,7 @@ func (e encoder) encodeSlice(b []byte, v reflect.Value, depth int) ([]byte, erro
 	return append(b, ']'), nil
 }
 
-func (e encoder) encodeMap(b []byte, v reflect.Value, depth int) ([]byte, error) {
+func (e *encoder) encodeMap(b []byte, v reflect.Value, depth int) ([]byte, error) {
 	if v.Type().Key().Kind() != reflect.String {
 		return nil, errors.New(v.Type().String() + ": " + errType.Error())
 	}
@@ -168,8 +171,8 @@ func (e encoder) encodeMap(b []byte, v reflect.Value, depth int) ([]byte, error)
 	return append(b, '}'), nil
 }
 
-func (e encoder) encodeStruct(b []byte, v reflect.Value, depth int) ([]byte, error) {
-	fields, err := fieldsOf(v.Type())
+func (e *encoder) encodeStruct(b []byte, v reflect.Value, depth int) ([]byte, error) {
+	fields, err := e.shapes.of(v.Type())
 	if err != nil {
 		return nil, errors.New(v.Type().String() + ": " + err.Error())
 	}

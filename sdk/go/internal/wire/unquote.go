@@ -1,37 +1,49 @@
 package wire
 
 import (
-	"errors"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// unquote returns the text of a checked string. Bytes that are not UTF-8 and
-// halves of surrogate pairs become U+FFFD.
-func unquote(v Raw) (string, error) {
-	if len(v) < 2 || v[0] != '"' {
-		return "", errors.New("a JSON string is wanted here")
-	}
+// unquote returns the text of a checked string. Bytes that are not UTF-8 and halves
+// of surrogate pairs become U+FFFD.
+func unquote(v []byte) string {
 	in := v[1 : len(v)-1]
-	out := make([]byte, 0, len(in))
-	for i := 0; i < len(in); {
-		if in[i] == '\\' {
-			r, n := escape(in[i:])
-			out = utf8.AppendRune(out, r)
-			i += n
-			continue
-		}
-		if in[i] < utf8.RuneSelf {
-			out = append(out, in[i])
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(in[i:])
-		out = utf8.AppendRune(out, r)
-		i += n
+	i := run(in, 0)
+	if i == len(in) {
+		return string(in)
 	}
-	return string(out), nil
+	var out strings.Builder
+	out.Grow(len(in))
+	out.Write(in[:i])
+	for i < len(in) {
+		switch c := in[i]; {
+		case c == '\\':
+			r, n := escape(in[i:])
+			out.WriteRune(r)
+			i += n
+		case c < utf8.RuneSelf:
+			to := run(in, i+1)
+			out.Write(in[i:to])
+			i = to
+		default:
+			r, n := utf8.DecodeRune(in[i:])
+			out.WriteRune(r)
+			i += n
+		}
+	}
+	return out.String()
+}
+
+// plain is unquote without a copy where nothing has to be replaced.
+func plain(v []byte) []byte {
+	in := v[1 : len(v)-1]
+	if run(in, 0) == len(in) {
+		return in
+	}
+	return []byte(unquote(v))
 }
 
 // escape decodes the escape at the start of b: the rune, and the bytes it took.

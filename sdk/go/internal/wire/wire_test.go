@@ -159,7 +159,11 @@ func FuzzValid(f *testing.F) {
 		if json.Unmarshal([]byte(in), &w) != nil {
 			return // numbers out of range
 		}
-		got, err := wire.Any([]byte(in))
+		checked, err := wire.Parse([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := checked.Any()
 		if err != nil {
 			return
 		}
