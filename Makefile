@@ -78,6 +78,10 @@ fmt-check: ## Fail when a Go source is not formatted
 bench: plugins ## Run the Go benchmarks (BENCHFLAGS to change how)
 	@go test -run '^$$' -bench . -benchmem $(BENCHFLAGS) ./...
 
+.PHONY: figures
+figures: build ## Run every benchmark but the soak on both stores; print one table (eight minutes)
+	@scripts/figures.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz every fuzz target for FUZZTIME each
 	@scripts/fuzz.sh $(FUZZTIME)

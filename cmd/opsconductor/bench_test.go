@@ -56,6 +56,25 @@ func TestBenchmarksPrintTheirKeys(t *testing.T) {
 			figures(t, on("chain", "--runs", "2", "--steps", "4"), "ms_per_step_p50", "ms_per_step_p99")
 			figures(t, on("fanout", "--items", "50"), "seconds", "steps_per_s", "peak_rss_mib")
 			figures(t, on("backlog", "--items", "50", "--parked", "1000"), "ratio", "rss_mib")
+			figures(t, on("restart", "--runs", "20", "--times", "1"), "seconds")
+			figures(t, on("soak", "--minutes", "0.05", "--runs", "3"), "loss", "steps_per_s", "top_rate_kept")
+			if store == "postgres" {
+				figures(t, on("chain", "--hosts", "2", "--runs", "2", "--steps", "4"), "ms_per_step_p50", "ms_per_step_p99")
+				figures(t, on("takeover", "--times", "1"), "p50_s", "p99_s")
+			}
 		})
+	}
+}
+
+// TestBenchmarksRefuse: what can't be measured is said, and not measured otherwise.
+func TestBenchmarksRefuse(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		"takeover --store sqlite", "chain --hosts 2 --store sqlite", "chain --hosts 3 --store postgres",
+		"soak --minutes 0", "steps --store mysql",
+	} {
+		if got := command(t, nil, "", append([]string{"bench"}, strings.Fields(line)...)...); got.code == exitOK || got.err == "" {
+			t.Errorf("bench %s: got exit code %d, %q; want a refusal", line, got.code, got.err)
+		}
 	}
 }

@@ -28,8 +28,18 @@ func BenchBacklog(ctx context.Context, o BenchOptions) (BenchReport, error) {
 	return bench.Backlog(ctx, o)
 }
 
-// BenchMarkdownHead is the head of the table that BenchReport.Markdown has rows for.
-const BenchMarkdownHead = bench.MarkdownHead
+// BenchRestart measures how soon a killed host with open runs works again.
+func BenchRestart(ctx context.Context, o BenchOptions) (BenchReport, error) {
+	return bench.Restart(ctx, o)
+}
+
+// BenchTakeover measures how soon another host works on when the leader is killed.
+func BenchTakeover(ctx context.Context, o BenchOptions) (BenchReport, error) {
+	return bench.Takeover(ctx, o)
+}
+
+// BenchSoak measures whether a third of the top rate holds for long.
+func BenchSoak(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Soak(ctx, o) }
 
 // BenchSandboxReport is what an attempt costs in the sandbox.
 type BenchSandboxReport = bench.SandboxReport

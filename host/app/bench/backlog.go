@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/service"
-	"opsconductor.dev/host/store/postgres/privatepg"
 )
 
 // rounds is how often both rates are measured.
@@ -97,24 +95,16 @@ func (b *rig) spending(ctx context.Context, n int) (Result, error) {
 // pair measures with two rigs, each on a store of its own; on PostgreSQL these are
 // two databases of one server.
 func (o Options) pair(ctx context.Context, measure func(context.Context, *rig, *rig) error) (err error) {
-	second := o
 	if o.Store == "postgres" {
 		url, stop, err := database(ctx, o)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
-		o.DatabaseURL = url
-		name := "bench_" + strings.ReplaceAll(string(automation.NewID[automation.RunID]()), "-", "")
-		other, drop, err := privatepg.Beside(ctx, url, name)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, drop()) }()
-		second.DatabaseURL = other
+		o.DatabaseURL = url // from here on a server on which each makes a database
 	}
 	return withRig(ctx, o, inProcess, func(ctx context.Context, a *rig) error {
-		return withRig(ctx, second, inProcess, func(ctx context.Context, b *rig) error { return measure(ctx, a, b) })
+		return withRig(ctx, o, inProcess, func(ctx context.Context, b *rig) error { return measure(ctx, a, b) })
 	})
 }
 
@@ -148,7 +138,7 @@ func (b *rig) park(ctx context.Context, n int) error {
 			return err
 		}
 	}
-	return b.until(ctx, func() (bool, error) {
+	return until(ctx, func() (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
@@ -162,7 +152,7 @@ func (b *rig) park(ctx context.Context, n int) error {
 }
 
 // until looks every so often whether something has come about.
-func (b *rig) until(ctx context.Context, check func() (bool, error)) error {
+func until(ctx context.Context, check func() (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -18,12 +18,12 @@ import (
 // Options say what a benchmark does. The zero values of the counts take defaults.
 type Options struct {
 	Store       string // sqlite or postgres
-	DatabaseURL string // postgres: "" starts a private server
+	DatabaseURL string // postgres: of a server to make databases on; "" starts a private one
 	Runs        int
 	Items       int
 	Steps       int // of a chain
 	Slots       int
-	Rate        int           // runs a second of what is measured at a steady rate
+	Rate        int           // steps a second of what is measured at a steady rate
 	Steady      time.Duration // how long that goes on
 	Parked      int           // items of the backlog
 	Duration    time.Duration // of the soak
@@ -77,7 +77,9 @@ type Result struct {
 	MaxMS float64 `json:"max_ms,omitempty"`
 	// RSSMiB is the memory of the process at its highest.
 	RSSMiB float64 `json:"rss_mib,omitempty"`
-	Cost   *cost   `json:"per_step,omitempty"`
+	// TablesMiB is what each table, or file, has in the end.
+	TablesMiB map[string]float64 `json:"tables_mib,omitempty"`
+	Cost      *cost              `json:"per_step,omitempty"`
 
 	cpu time.Duration // that the process spent
 }
@@ -177,10 +179,12 @@ func (r *Report) ofSteps(runs, fan, ready Result) {
 }
 
 // Chain measures the latency that the host adds to each of Steps sequential
-// steps, over Runs runs, one at a time.
+// steps, over Runs runs, one at a time; with 2 Hosts it is ChainAway.
 func Chain(ctx context.Context, o Options) (Report, error) {
-	o = o.withSlots()
-	o.Runs, o.Steps = cmp.Or(o.Runs, 50), cmp.Or(o.Steps, 20)
+	if o.Hosts == 2 {
+		return ChainAway(ctx, o)
+	}
+	o = o.chainDefaults()
 	r := o.report("chain")
 	r.Settings["runs"], r.Settings["steps"] = o.Runs, o.Steps
 	err := o.each(ctx, func(ctx context.Context, b *rig) error {
@@ -198,6 +202,12 @@ func Chain(ctx context.Context, o Options) (Report, error) {
 		return nil
 	})
 	return r, err
+}
+
+func (o Options) chainDefaults() Options {
+	o = o.withSlots()
+	o.Runs, o.Steps = cmp.Or(o.Runs, 50), cmp.Or(o.Steps, 20)
+	return o
 }
 
 // each measures with every executor, on a store of its own.

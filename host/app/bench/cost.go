@@ -39,6 +39,15 @@ func (b *rig) metered(ctx context.Context, n int, measure func(context.Context, 
 	return r, nil
 }
 
+// version is the name and version of the deployment's database.
+func (d *deployment) version(ctx context.Context) (string, error) {
+	if d.options.Store == "sqlite" {
+		return sqliteVersion(), nil
+	}
+	u, err := privatepg.Look(ctx, d.database)
+	return "PostgreSQL " + u.Version, err
+}
+
 // wal is the end of PostgreSQL's log; 0 on SQLite.
 func (b *rig) wal(ctx context.Context) (int64, error) {
 	if b.url == "" {

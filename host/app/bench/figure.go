@@ -61,10 +61,14 @@ func meanings() map[string]meaning {
 		"fanout.seconds":              {"one run of 10,000 items, Go plugin in the sandbox", "s", 0, 0, true},
 		"fanout.steps_per_s":          {"of that run", "steps/s", 0, 0, false},
 		"fanout.peak_rss_mib":         {"memory of the process at its highest, of that run", "MiB", 300, 300, true},
-		"soak.loss":                   {"steps that were due and had not ended at the end", "share", 0.05, 0.05, true},
-		"soak.steps_per_s":            {"ended while it went on", "steps/s", 0, 0, false},
-		"soak.growth":                 {"more bytes for each stored step at the end than after a tenth of the time", "share", 0, 0, true},
+		"soak.loss":                   {"steps that were due and had not ended when the time was up", "of 1", 0.05, 0.05, true},
+		"soak.steps_per_s":            {"ended at a third of the top rate", "steps/s", 0, 0, false},
+		"soak.top_rate_kept":          {"top rate at the end, of that at the beginning", "of 1", 0.95, 0.95, false},
+		"soak.bytes_per_step":         {"stored for each step in the second half", "B a step", 0, 0, true},
+		"soak.growth":                 {"how much more that is than in the first half", "of 1", 0.05, 0.05, true},
+		"soak.peak_rss_mib":           {"memory of the process at its highest", "MiB", 0, 0, true},
 		"restart.seconds":             {"from the start of a killed host to the end of a new run, with 10,000 open runs", "s", 3, 3, true},
+		"takeover.p50_s":              {"from kill -9 of the leader to the end of a run on the other host, p50", "s", 0, 0, true},
 		"takeover.p99_s":              {"from kill -9 of the leader to the end of a run on the other host, p99", "s", 0, 10, true},
 	}
 }
@@ -99,9 +103,6 @@ func (r Report) MarshalJSON() ([]byte, error) {
 	b.Write(body[1:])
 	return b.Bytes(), nil
 }
-
-// MarkdownHead is the head of a table of rows of Markdown.
-const MarkdownHead = "| figure | store | measured | reach | reached | load |\n|---|---|---|---|---|---|\n"
 
 // Markdown returns the figures as rows of a table.
 func (r Report) Markdown() string {

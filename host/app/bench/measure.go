@@ -61,6 +61,7 @@ func (b *rig) wait(ctx context.Context, n int) error {
 			if state != automation.RunSucceeded {
 				return fmt.Errorf("a run of the benchmark ended %s", state)
 			}
+			b.done.Add(1)
 		}
 	}
 	return nil
@@ -127,7 +128,7 @@ func result(name, executor string, steps int, took time.Duration) Result {
 
 // chain measures n runs of sequential steps, one run at a time.
 func (b *rig) chain(ctx context.Context, n, steps int) (Result, error) {
-	plan, err := b.plan(ctx, chainOf(steps), map[string]any{})
+	plan, err := b.plan(ctx, chainOf(steps, b.queue), map[string]any{})
 	if err != nil {
 		return Result{}, err
 	}
@@ -172,15 +173,16 @@ func (b *rig) added(ctx context.Context, id automation.RunID) ([]time.Duration, 
 	return out, nil
 }
 
-func chainOf(steps int) string {
+func chainOf(steps int, queue string) string {
 	type step struct {
 		ID    string   `json:"id"`
 		Uses  string   `json:"uses"`
 		Needs []string `json:"needs,omitempty"`
+		Queue string   `json:"queue,omitempty"`
 	}
 	list := make([]step, steps)
 	for i := range list {
-		list[i] = step{ID: fmt.Sprintf("s%d", i), Uses: "ACTION"}
+		list[i] = step{ID: fmt.Sprintf("s%d", i), Uses: "ACTION", Queue: queue}
 		if i > 0 {
 			list[i].Needs = []string{list[i-1].ID}
 		}

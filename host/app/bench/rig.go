@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,9 @@ type rig struct {
 	cache    string // folder of compiled plugins
 	url      string // of the PostgreSQL database; "" on SQLite
 	database string // name and version
+	queue    string // task queue of a chain's steps; "": the default one
 	turns    atomic.Int64
+	done     atomic.Int64 // runs whose end was waited for
 	starts   starts
 	free     chan struct{} // closed: what is held goes on
 }
@@ -135,11 +138,12 @@ func (b *rig) open(ctx context.Context, o Options) (func() error, error) {
 	return func() error { return errors.Join(st.Close(), stop()) }, nil
 }
 
-// database returns the URL of the PostgreSQL database to use, of a private server
-// unless there is one, and what stops that.
+// database makes an empty database, on the server of --database-url or on a
+// private one, and returns its URL and what removes it again.
 func database(ctx context.Context, o Options) (url string, stop func() error, err error) {
 	if o.DatabaseURL != "" {
-		return o.DatabaseURL, func() error { return nil }, nil
+		name := "opsconductor_bench_" + strings.ReplaceAll(string(automation.NewID[automation.RunID]()), "-", "")
+		return privatepg.Beside(ctx, o.DatabaseURL, name)
 	}
 	o.note("starting a private PostgreSQL server")
 	cluster, err := privatepg.Start(ctx, privatepg.Config{})
