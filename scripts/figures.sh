@@ -26,7 +26,7 @@ postgres_version() {
 
 cat <<END
 $(date -u +%F), $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)), $(uname -sr), $(go env GOVERSION), $(postgres_version),
-$("$bin" version | head -n 1). The database is on the same machine, with fsync and synchronous commits. The load is the machine's average
+OpsConductor $(git describe --tags --always --dirty). The database is on the same machine, with fsync and synchronous commits. The load is the machine's average
 of a minute before each benchmark began.
 
 | figure | store | measured | reach | reached | load |
