@@ -11,6 +11,7 @@ BIN := bin/opsconductor
 TOOLS := $(CURDIR)/.cache/tools
 FUZZTIME ?= 3000x
 WALK_EVENTS ?= 1000000
+SEEDS ?= 5000
 RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./host/registry ./host/service ./host/api ./host/client \
 	./host/app ./hostfuncs/...
 # Long computations in one goroutine, which the race detector makes ten times as long.
@@ -52,6 +53,10 @@ race: setup build ## Run the tests of what runs concurrently under the race dete
 .PHONY: walk
 walk: ## Walk the scheduler's machine by random events (WALK_EVENTS)
 	@WALK_EVENTS=$(WALK_EVENTS) go test -count=1 -v -run '^TestWalk$$' ./host/scheduler/machine
+
+.PHONY: sim
+sim: ## Play SEEDS simulated histories of many hosts under faults (FROM the first), or SEED alone with its trace
+	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) go test -count=1 -v -timeout 6h -run '^TestSim$$' ./host/scheduler/simtest
 
 .PHONY: attack
 attack: ## Let every hostile module at a host, on all engines, and print how each ended; take out each defence once

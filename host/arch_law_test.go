@@ -66,6 +66,7 @@ func rooms() map[string]room {
 
 		"host/store":                    {may: []string{nouns}, tests: t},
 		"host/store/sqlite":             {may: []string{nouns, "host/store"}, tests: t},
+		"host/store/memory":             {may: []string{nouns, "host/store"}, tests: t},
 		"host/store/postgres":           {may: []string{nouns, "host/store"}, tests: t},
 		"host/store/postgres/privatepg": {tests: t},
 		"host/store/storetest":          {may: []string{nouns, "host/store"}, tests: t},

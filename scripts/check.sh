@@ -16,6 +16,7 @@ part make vet
 part make lint
 part make test
 part make walk
+part make sim
 part make attack
 part make race
 part make fuzz

@@ -1,6 +1,7 @@
 package automation
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -75,6 +76,11 @@ type AttemptKey struct {
 	Step    int
 	Item    int
 	Attempt int
+}
+
+// Compare orders attempts by run, step, item and number.
+func (k AttemptKey) Compare(o AttemptKey) int {
+	return cmp.Or(cmp.Compare(k.Run, o.Run), cmp.Compare(k.Step, o.Step), cmp.Compare(k.Item, o.Item), cmp.Compare(k.Attempt, o.Attempt))
 }
 
 // Attempt is a leased attempt: all that a worker and its executor need.

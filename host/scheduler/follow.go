@@ -81,7 +81,7 @@ func (l *Loop) serve(ctx context.Context, m *member) error {
 		if err != nil && ctx.Err() == nil {
 			l.ready.Store(false)
 			l.cfg.Log.Error("scheduling stopped; trying again", slog.Any("error", err))
-			l.pause(ctx, jitter(time.Second))
+			l.pause(ctx, l.cfg.Jitter(time.Second))
 		}
 	}
 	return nil
@@ -90,20 +90,23 @@ func (l *Loop) serve(ctx context.Context, m *member) error {
 // follow reports to the leader what comes in, until it is time to see whether the
 // leadership is free: after a part of its time, or when a host has left it.
 func (l *Loop) follow(ctx context.Context, m *member, hosts <-chan struct{}) error {
-	again := time.NewTimer(jitter(l.cfg.TTL / 4))
+	again := time.NewTimer(l.cfg.Jitter(l.cfg.TTL / 4))
 	defer again.Stop()
 	for {
 		if err := m.flush(ctx); err != nil {
 			return err
 		}
+		over := false
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-again.C:
-			return nil
+			over = true
 		case <-hosts:
-			return nil
+			over = true
 		case <-l.inbox.news:
+		}
+		if left := heardOf(hosts); over || left || heardOf(again.C) || ctx.Err() != nil {
+			return nil
 		}
 	}
 }

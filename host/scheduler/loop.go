@@ -66,6 +66,13 @@ type Config struct {
 	Metrics Metrics
 	// Now is the clock of the facts; nil is time.Now. Leases use the database's.
 	Now func() time.Time
+	// Jitter returns a time between a half and the whole of d; nil draws it.
+	Jitter func(d time.Duration) time.Duration
+	// Committed, when set, is called after each turn that was committed, by the
+	// loop's goroutine, with the machine that decided it, the turn's time and the
+	// leader's epoch: for who wants to compare it with what is stored. It must not
+	// change the machine.
+	Committed func(m *machine.Machine, now time.Time, epoch int64)
 }
 
 // Loop is a host's part in the scheduling: it leads its shard whenever it can.
@@ -91,6 +98,9 @@ func New(cfg Config) *Loop {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = jitter
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -130,7 +140,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			return err
 		}
 		l.cfg.Log.Error("this host's lease is over; it begins again", slog.Any("error", err))
-		l.pause(ctx, jitter(time.Second))
+		l.pause(ctx, l.cfg.Jitter(time.Second))
 	}
 	return nil
 }
@@ -205,6 +215,9 @@ func (l *Loop) keep(ctx context.Context, m *member, epoch int64, lost context.Ca
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		_, err := l.cfg.Store.Lead(ctx, l.cfg.Shard, m.host.ID, epoch, l.cfg.TTL)
 		if errors.Is(err, store.ErrFenced) {

@@ -33,8 +33,8 @@ type member struct {
 	// beat is when the latest heartbeat that succeeded was sent.
 	beat atomic.Pointer[time.Time]
 
-	taking sync.Mutex   // one take at a time
-	taken  atomic.Int64 // the last delivery that was taken up
+	taking chan struct{} // of capacity one: one take at a time
+	taken  atomic.Int64  // the last delivery that was taken up
 
 	mu      sync.Mutex
 	answers map[automation.AttemptKey]chan error // intents that wait for the leader
@@ -52,7 +52,7 @@ type pending struct {
 }
 
 func (l *Loop) newMember(host automation.Host, sent time.Time, fence context.CancelCauseFunc) *member {
-	m := &member{loop: l, host: host, fence: fence, answers: map[automation.AttemptKey]chan error{}}
+	m := &member{loop: l, host: host, fence: fence, taking: make(chan struct{}, 1), answers: map[automation.AttemptKey]chan error{}}
 	m.beat.Store(&sent)
 	return m
 }
@@ -70,6 +70,9 @@ func (m *member) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil {
 			m.loop.cfg.Log.Warn("renew the host's lease", slog.Any("error", err))
@@ -99,13 +102,14 @@ func (m *member) read(ctx context.Context) {
 	wake, stop := m.loop.cfg.Store.Wake(store.HostTopic(m.host.ID))
 	defer stop()
 	for {
-		net := time.NewTimer(jitter(poll))
+		net := time.NewTimer(m.loop.cfg.Jitter(poll))
 		select {
 		case <-ctx.Done():
 		case <-wake:
 		case <-net.C:
 		}
 		net.Stop()
+		heardOf(wake)
 		if ctx.Err() != nil {
 			return
 		}
@@ -126,8 +130,12 @@ func jitter(d time.Duration) time.Duration {
 // take takes up all that is delivered: when it returns nil, every attempt that was
 // committed for this host before the call is at work or has been given back.
 func (m *member) take(ctx context.Context) error {
-	m.taking.Lock()
-	defer m.taking.Unlock()
+	select {
+	case m.taking <- struct{}{}:
+		defer func() { <-m.taking }()
+	case <-ctx.Done():
+		return fmt.Errorf("read the deliveries: %w", context.Cause(ctx))
+	}
 	for {
 		to := store.Cursor{Host: m.host.ID, Epoch: m.host.Epoch, Number: m.taken.Load()}
 		list, err := m.loop.cfg.Store.Deliveries(ctx, m.loop.cfg.Shard, to, takeLimit)

@@ -53,7 +53,7 @@ func (p *programs) link(ctx context.Context, tenant automation.TenantID, prog *w
 			continue
 		}
 		child, err := p.get(ctx, tenant, s.Digest)
-		if err != nil && (automation.Retryable(err) || ctx.Err() != nil) {
+		if err != nil && passing(ctx, err) {
 			return nil, err
 		}
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -186,6 +187,7 @@ func (t *turn) lose(now time.Time, mine map[automation.AttemptKey]bool) error {
 			}})
 		}
 	})
+	slices.SortFunc(lost, func(a, b worker.Result) int { return a.Attempt.Compare(b.Attempt.AttemptKey) })
 	for i := range lost {
 		if err := t.m.Handle(lost[i].Attempt.Run, ended(now, &lost[i])); err != nil {
 			return fmt.Errorf("end a lost attempt: %w", err)

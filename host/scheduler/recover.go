@@ -12,7 +12,7 @@ import (
 // attempts that were lost: out by the store, and at work nowhere.
 func (t *turn) recover(ctx context.Context) error {
 	l := t.loop
-	t.m = machine.New(l.cfg.Limits)
+	t.m, t.fresh = machine.New(l.cfg.Limits), true // from here on: half a machine must decide nothing
 	buckets, err := l.cfg.Store.Buckets(ctx, l.cfg.Shard)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (t *turn) recover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.seq, t.look, t.fresh, t.settings.look = seq, true, true, true
+	t.seq, t.look, t.settings.look = seq, true, true
 	t.m.Recovered(l.now())
 	t.peers = peers{byID: map[automation.HostID]*peer{}, look: true, over: true, whole: true}
 	// What an earlier leader has delivered to this host is all there: it can deliver

@@ -24,6 +24,7 @@ type turn struct {
 	loop     *Loop
 	me       *member
 	epoch    int64
+	now      time.Time // of the latest turn
 	peers    peers
 	queues   queues
 	m        *machine.Machine
@@ -81,16 +82,29 @@ func (t *turn) turns(ctx context.Context) error {
 		case <-questions:
 			t.asked = true
 		case <-net.C:
-			t.look, t.peers.reports, t.settings.look, t.asked = true, true, true, true
+			t.lookAtAll()
 		}
+		if heardOf(net.C) {
+			t.lookAtAll()
+		}
+		// Whatever else is there is of the same turn: which of them came up makes no difference.
 		t.look = heardOf(wake) || t.look
 		t.peers.reports = heardOf(reports) || t.peers.reports
+		t.peers.look = heardOf(hosts) || t.peers.look
+		t.settings.look = heardOf(settings) || t.settings.look
+		t.asked = heardOf(questions) || t.asked
+		heardOf(l.inbox.news)
 	}
 	return nil
 }
 
+// lookAtAll has the turn look at what it was not told of.
+func (t *turn) lookAtAll() {
+	t.look, t.peers.reports, t.settings.look, t.asked = true, true, true, true
+}
+
 // heardOf takes a signal that is there.
-func heardOf(c <-chan struct{}) bool {
+func heardOf[T any](c <-chan T) bool {
 	select {
 	case <-c:
 		return true
@@ -106,7 +120,7 @@ func (t *turn) arm(timer *time.Timer) {
 		timer.Stop()
 		return
 	}
-	timer.Reset(max(next.Sub(t.loop.cfg.Now()), 0))
+	timer.Reset(max(next.Sub(t.loop.now()), 0)) // by the clock that it is held to, or the turn comes too early for it
 }
 
 // once makes one turn: fold what has come in, decide, commit, act.
@@ -122,6 +136,9 @@ func (t *turn) once(ctx context.Context) error {
 	waiting, err := t.decideAndCommit(ctx, &h, mine)
 	if err == nil {
 		t.fresh, t.doubt = false, false
+		if l.cfg.Committed != nil {
+			l.cfg.Committed(t.m, t.now, t.epoch)
+		}
 		for _, in := range waiting {
 			t.tell(&in, nil)
 		}
@@ -152,6 +169,7 @@ func (t *turn) decideAndCommit(ctx context.Context, h *heard, mine map[automatio
 		return waiting, err
 	}
 	now := t.loop.now()
+	t.now = now
 	t.add(h, reports)
 	refused := t.foldResults(now, h.results)
 	b := store.Batch{Logs: attemptLogs(h.results, refused)}
@@ -320,7 +338,7 @@ func (t *turn) accept(ctx context.Context, e *automation.Entry) error {
 	}
 	f := &e.Facts[0]
 	prog, err := t.loop.plans.get(ctx, f.Tenant, f.Plan)
-	if err != nil && (automation.Retryable(err) || ctx.Err() != nil) {
+	if err != nil && passing(ctx, err) {
 		return err
 	}
 	if err != nil {
@@ -329,6 +347,13 @@ func (t *turn) accept(ctx context.Context, e *automation.Entry) error {
 		return nil
 	}
 	return t.m.Accept(e.Run, f, prog)
+}
+
+// passing reports whether what could not be read may be read later: the store is not
+// there, or the caller goes. A connection that broke in the middle of a read is not
+// retryable by its error, which does not know that nothing was to be stored.
+func passing(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || automation.Retryable(err) || automation.CodeOf(err) == automation.CodeUnavailable
 }
 
 // commit writes what was decided, and acts on it after that.

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -256,7 +258,8 @@ func (m *Machine) Recovered(now time.Time) {
 		f   automation.Fact
 	}
 	var facts []gone
-	for _, r := range m.runs {
+	for _, id := range slices.Sorted(maps.Keys(m.runs)) {
+		r := m.runs[id]
 		if r.state.Ended() {
 			continue
 		}
