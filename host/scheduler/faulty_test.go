@@ -5,11 +5,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler"
 	"opsconductor.dev/host/store"
 	"opsconductor.dev/host/worker"
+	"opsconductor.dev/host/workflow"
 )
 
 // broken is a store whose connection breaks: the error can't say that asking again
@@ -74,5 +76,31 @@ func TestStopWhileReplayFails(t *testing.T) {
 	wg.Wait()
 	if run, err := f.st.Run(t.Context(), automation.DefaultTenant, id); err != nil || run.State != automation.RunQueued {
 		t.Errorf("the run is %s, %v; want it as it was", run.State, err)
+	}
+}
+
+// TestClockSetBack: rates go on by the new time when a host's clock is set back. (They
+// once had nothing left until it had come to where it was.)
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.limit(automation.LimitGlobal, "", 0, &automation.Rate{Count: 10, Per: time.Second})
+	var back atomic.Int64
+	l := scheduler.New(scheduler.Config{
+		Store: f.st, Host: "01900000-0000-7000-8000-000000000001", Slots: 4, Alone: true, Executor: executor(succeed),
+		Now: func() time.Time { return time.Now().Add(-time.Duration(back.Load())) },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := l.Run(ctx); err != nil {
+			t.Errorf("the loop ended: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	f.await(f.submit(many(3, func(*workflow.Plan) {})), ended)
+	back.Store(int64(time.Hour))
+	if run := f.await(f.submit(many(3, func(*workflow.Plan) {})), ended); run.State != automation.RunSucceeded {
+		t.Errorf("the run after the clock was set back is %s: %v", run.State, run.Error)
 	}
 }

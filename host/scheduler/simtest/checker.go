@@ -366,3 +366,24 @@ func (w *world) atTheEnd() {
 		}
 	}
 }
+
+// describe says where runs stand.
+func (w *world) describe(runs []automation.RunID) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var b strings.Builder
+	for _, id := range runs {
+		r := w.runs[id]
+		state, _ := r.fold.State()
+		fmt.Fprintf(&b, "%s %s:", id, state)
+		for step := range r.prog.Plan().Steps {
+			for _, it := range r.fold.Items(step, 0, 100) {
+				if !it.State.Ended() {
+					fmt.Fprintf(&b, " %d/%d %s", step, it.Index, it.State)
+				}
+			}
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
+}

@@ -37,11 +37,11 @@ func (c *client) submitAll() {
 func (c *client) operate() {
 	again := c.sinceBegin() + between(c.dice.of("operate", c.number("operate")), 300*time.Millisecond, 2*time.Second)
 	for len(c.submits) > 0 && c.submits[0] < again {
-		time.Sleep(max(c.submits[0]-c.sinceBegin(), 0))
+		sleep(max(c.submits[0]-c.sinceBegin(), 0))
 		c.submits = c.submits[1:]
 		c.submit()
 	}
-	time.Sleep(max(again-c.sinceBegin(), 0))
+	sleep(max(again-c.sinceBegin(), 0))
 	for _, id := range c.open() {
 		if c.faulty() {
 			c.meddle(id)
@@ -81,7 +81,7 @@ func (c *client) insist(ask func() error) {
 			c.violate("the client was refused: %v", err)
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		sleep(100 * time.Millisecond)
 	}
 }
 

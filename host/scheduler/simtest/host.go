@@ -48,10 +48,11 @@ func (h *host) live(stop context.Context) {
 	for life := 0; stop.Err() == nil; life++ {
 		l := h.w.link(h, life)
 		h.w.attach(h, l)
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(context.WithoutCancel(stop)) // a host is told to stop by await
 		ended := make(chan struct{})
 		h.w.all.Go(func() {
 			defer close(ended)
+			//nolint:contextcheck // what compares the machines is of the simulation
 			if err := h.loop(l).Run(ctx); err != nil && !l.isDead() && !errors.Is(err, store.ErrFenced) && automation.CodeOf(err) != automation.CodeUnavailable {
 				h.w.violate("host %s ended: %v", h.name, err)
 			}
@@ -62,7 +63,7 @@ func (h *host) live(stop context.Context) {
 			<-ended // it has drained
 		}
 		l.die()
-		time.Sleep(down)
+		sleep(down)
 	}
 }
 

@@ -73,14 +73,14 @@ func unavailable(what string, retry bool) error {
 // pass lets time go by on the link; a host that is stopped stands still, and what
 // stood on it goes on one after the other (h says when).
 func (l *link) pass(d time.Duration, h uint64) {
-	time.Sleep(d)
+	sleep(d)
 	for i := uint64(0); ; i++ {
 		wait := l.host.stopped.left(l.sinceBegin())
 		if wait == 0 {
 			return
 		}
 		l.excuse("stopped")
-		time.Sleep(wait + between(mix(h+i), 1, time.Millisecond))
+		sleep(wait + between(mix(h+i), 1, time.Millisecond))
 	}
 }
 

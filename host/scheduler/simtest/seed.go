@@ -39,5 +39,10 @@ func between(h uint64, least, most time.Duration) time.Duration {
 	return least + time.Duration(h%uint64(most-least)) //nolint:gosec // both are positive
 }
 
+// sleep lets simulated time go by: what else is there to do happens first.
+func sleep(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // a bubble's clock is injected
+}
+
 // chance reports whether a number falls into n of 1000.
 func chance(h uint64, n int) bool { return h>>20%1000 < uint64(n) } //nolint:gosec // n is positive

@@ -39,7 +39,7 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	seeds := number("SEEDS", 1500)
+	seeds := number("SEEDS", 400)
 	from := number("FROM", 1)
 	var next atomic.Uint64
 	var mu sync.Mutex
@@ -93,7 +93,7 @@ func number(name string, otherwise uint64) uint64 {
 // every act, at the same nanosecond, with the same answer.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	for seed := range number("REPLAYS", 60) {
+	for seed := range number("REPLAYS", 40) {
 		first := play(t, seed, nil)
 		if again := play(t, seed, nil); again.Trace != first.Trace {
 			t.Errorf("seed %d: trace %x, and then %x", seed, first.Trace, again.Trace)

@@ -16,8 +16,9 @@ import (
 	"opsconductor.dev/host/store/memory"
 )
 
-// patience is how long runs may take to end once the faults are over.
-const patience = 15 * time.Minute
+// patience is how long runs may take to end once the faults are over: a clock that
+// was set back has to come to where it was.
+const patience = 45 * time.Minute
 
 // world is one simulation.
 type world struct {
@@ -33,7 +34,7 @@ type world struct {
 	over    chan struct{} // closed when the simulation is over
 	all     sync.WaitGroup
 
-	lasted  time.Duration
+	lasted time.Duration
 
 	mu      sync.Mutex
 	links   map[*host]*link // of the life that is
@@ -89,7 +90,7 @@ func (w *world) play() {
 	var lives sync.WaitGroup
 	for _, h := range w.hosts {
 		lives.Go(func() {
-			time.Sleep(between(w.dice.of("join"+h.name), time.Microsecond, 3*time.Second))
+			sleep(between(w.dice.of("join"+h.name), time.Microsecond, 3*time.Second))
 			h.live(ctx)
 		})
 	}
@@ -100,14 +101,14 @@ func (w *world) play() {
 		c.operate()
 	}
 	if open := w.open(); len(open) > 0 && !w.violated() {
-		w.violate("%d runs never end: %v", len(open), open)
+		w.violate("%d runs never end: %v", len(open), w.describe(open))
 	}
 	stop()
 	lives.Wait()
 	close(w.over)
 	w.all.Wait()
 	simulated := w.sinceBegin()
-	time.Sleep(time.Hour) // whatever still sleeps, an executor that was given up say, wakes and ends
+	sleep(time.Hour) // whatever still sleeps, an executor that was given up say, wakes and ends
 	w.lasted = simulated
 	if !w.violated() {
 		w.atTheEnd()
