@@ -70,6 +70,12 @@ type Target struct {
 	HostKeys []string
 	// Credential is the name of the target's own credential.
 	Credential string
+	// SSH says more of how it is reached over SSH.
+	SSH SSHSettings
+	// Jump: it is reached through jump hosts, which Broker.Route gives.
+	Jump bool
+	// Revision rises when what is known of the target changes.
+	Revision int64
 }
 
 // Secret is bytes that print as redacted; Reveal gives them.
@@ -79,12 +85,31 @@ type Secret interface{ Reveal() []byte }
 type Credential struct {
 	Name     string
 	Version  int64  // a new version is a new connection
-	Kind     string // password or ssh_key
+	Kind     string // password, ssh_key or ssh_agent
 	Username string
 	// Password, or PrivateKey (PEM) with Passphrase; nil where there is none.
 	Password   Secret
 	PrivateKey Secret
 	Passphrase Secret
+	// Certificate is the user certificate of the private key (of the agent's key):
+	// type and base64, as in the file that ssh-keygen -s writes; "": none.
+	Certificate string
+	// PublicKey names the agent's key to log in with: its fingerprint ("SHA256:…"),
+	// or its type and base64. "": each that the agent has, in its order.
+	PublicKey string
+	// OneTimeSeed is the seed of one-time codes (RFC 6238) in base32, or an otpauth URI.
+	OneTimeSeed Secret
+	// Answers are tried in order on each prompt, before Password and OneTimeSeed are.
+	Answers []Answer
+}
+
+// Secrets returns all secret parts of the credential, for Session.Opened.
+func (c Credential) Secrets() []Secret {
+	out := []Secret{c.Password, c.PrivateKey, c.Passphrase, c.OneTimeSeed}
+	for _, a := range c.Answers {
+		out = append(out, a.Text)
+	}
+	return out
 }
 
 // Broker decides what a session may do. Its errors are *Error; a denial names
@@ -100,8 +125,17 @@ type Broker interface {
 	// bound to the target and the protocol, and granted.
 	Credential(ctx context.Context, s *Session, function string, t Target, name string) (Credential, error)
 	// Address checks that the function may reach an address that a host name was
-	// resolved to: called for every address before it is dialled.
+	// resolved to: called for every address before it is dialled. The zero address
+	// stands for whatever a jump host resolves the name to.
 	Address(ctx context.Context, s *Session, function, host string, addr netip.Addr) error
+	// Route returns the jump hosts on the way to a target, the first of which is
+	// dialled from here; none for a target without Target.Jump. The operator's
+	// configuration of the target is the leave to use them, no grant is needed.
+	Route(ctx context.Context, s *Session, t Target) ([]Hop, error)
+	// LearnHostKeys is the Learn of a target. It is called while no byte of a
+	// credential has been sent yet (FirstUse), or in the background (rotation), also
+	// when the call that opened the connection is over.
+	LearnHostKeys(ctx context.Context, s *Session, t Target, keys HostKeys) (pinned []string, err error)
 	// Record keeps the audit record of a call that has ended.
 	Record(ctx context.Context, s *Session, r Record)
 }

@@ -26,6 +26,11 @@ type Broker struct {
 	// Forbid reports addresses that may not be dialled; nil: none.
 	Forbid func(netip.Addr) bool
 
+	// Hops are the jump hosts of targets, by the target's name.
+	Hops map[string][]hostfuncs.Hop
+	// Pinned are the host keys that were learned, by the target's name.
+	Pinned map[string][]string
+
 	mu      sync.Mutex
 	records []hostfuncs.Record
 }
@@ -79,6 +84,24 @@ func (b *Broker) Address(ctx context.Context, s *hostfuncs.Session, function, ho
 		return denied("%s may not reach %s (%s)", function, host, addr)
 	}
 	return nil
+}
+
+// Route implements hostfuncs.Broker.
+func (b *Broker) Route(_ context.Context, _ *hostfuncs.Session, t hostfuncs.Target) ([]hostfuncs.Hop, error) {
+	return b.Hops[t.Name], nil
+}
+
+// LearnHostKeys implements hostfuncs.Broker: the first key that was learned stays.
+func (b *Broker) LearnHostKeys(_ context.Context, _ *hostfuncs.Session, t hostfuncs.Target, keys hostfuncs.HostKeys) ([]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.Pinned == nil {
+		b.Pinned = map[string][]string{}
+	}
+	if old := b.Pinned[t.Name]; !keys.FirstUse || len(old) == 0 {
+		b.Pinned[t.Name] = append(old, keys.Keys...)
+	}
+	return slices.Clone(b.Pinned[t.Name]), nil
 }
 
 // Record implements hostfuncs.Broker.

@@ -20,6 +20,8 @@ type conn struct {
 	client *xssh.Client
 	wire   *wire
 	addr   netip.Addr
+	name   string // of the endpoint, for errors
+	user   string
 	done   chan struct{} // closed when the connection has ended
 
 	// Under Pool.mu:

@@ -4,13 +4,35 @@
 //
 // # Connections
 //
-// A Pool keeps authenticated connections by tenant, server, pinned host keys and
-// version of the credential. Up to Options.SessionsPerConn sessions share one; then
+// A Pool keeps authenticated connections by tenant, server, way there, what is
+// trusted and version of the credential; those of an older state are closed. Up to Options.SessionsPerConn sessions share one; then
 // another is opened, up to Options.ConnsPerTarget. A server that refuses a session
 // that it has room for elsewhere (MaxSessions) teaches the pool a lower number.
 // Not more than Options.DialsPerServer connections to one server are
 // unauthenticated at a time, and fewer after the server has dropped one
 // (MaxStartups); a drop before the banner is tried again with jitter.
+//
+// # Trust
+//
+// Nothing of a credential is sent before the host key is taken: a pinned one; a
+// certificate of an authority for the endpoint's address or name; or the first one,
+// where the endpoint allows that and Endpoint.Learn has stored it. What is revoked
+// (keys, fingerprints, serial numbers; no KRL files) is never taken. The algorithms
+// asked for are those of what is trusted, within the endpoint's Profile. Keys that a
+// pinned server proves to have (hostkeys-00@openssh.com) are given to Learn where the
+// endpoint asks for it; they are added, never taken away.
+//
+// A connection makes at most five offers: the certificate, keys, the password, once,
+// and answers to prompts. What a server takes in part is gone on from. A one-time
+// code is sent to a server at most once by this process.
+//
+// # Jump hosts
+//
+// The way to an endpoint may lead through up to MaxHops servers (Endpoint.Via), each
+// verified and logged in to by itself, over connections that all endpoints behind it
+// share. A literal address is checked before it is dialled from there; a name is
+// resolved by the last jump host, so that the check is asked about the zero address:
+// what answers must have the endpoint's host key all the same.
 //
 // # Deadlines
 //

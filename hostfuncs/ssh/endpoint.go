@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -18,11 +19,41 @@ type Endpoint struct {
 	Host string
 	Port int
 	// HostKeys are the pinned keys, each a type and base64, as in authorized_keys.
-	HostKeys   []string
+	HostKeys []string
+	// Trust says what else of host keys is taken and what is not.
+	Trust Trust
+	// Profile is which algorithms may be used; "" is Compatible.
+	Profile    Profile
 	Credential hostfuncs.Credential
+	// Via are the jump hosts on the way, the first of which is dialled from here, at
+	// most MaxHops. Each has its own host keys, credential and check; its own Via is
+	// not looked at.
+	Via []Endpoint
+	// Learn stores host keys, for Trust.FirstUse and Trust.Rotate; nil: none are.
+	Learn hostfuncs.Learn
+	// Revision rises when what is known of the target changes: connections that were
+	// opened by an older one and differ from it are closed.
+	Revision int64
 	// Check is asked about every address before it is dialled, and about the
 	// address of a pooled connection before that is used.
 	Check hostfuncs.Check
+
+	tunnels bool // it is a jump host
+}
+
+// Trust says which host keys are taken beside pinned ones.
+type Trust struct {
+	// Authorities are public keys whose certificates for the endpoint's host (or its
+	// name) are taken.
+	Authorities []string
+	// Revoked are keys, fingerprints ("SHA256:…") and serial numbers ("serial:7") of
+	// the authorities' certificates that are never taken.
+	Revoked []string
+	// FirstUse: without a pinned key and an authority, the first key is taken, once
+	// Endpoint.Learn has stored it.
+	FirstUse bool
+	// Rotate: keys that the server proves to have are given to Endpoint.Learn.
+	Rotate bool
 }
 
 func (e Endpoint) port() int {
@@ -35,22 +66,45 @@ func (e Endpoint) port() int {
 // place names the endpoint in errors.
 func (e Endpoint) place() string {
 	at := hostfuncs.HostPort(e.Host, e.port())
-	if e.Name == "" {
-		return at
+	if e.Name != "" {
+		at = fmt.Sprintf("%s (%s)", e.Name, at)
 	}
-	return fmt.Sprintf("%s (%s)", e.Name, at)
+	for i := len(e.Via) - 1; i >= 0; i-- {
+		at += " through " + cmp.Or(e.Via[i].Name, e.Via[i].Host)
+	}
+	return at
 }
 
 // key is what two endpoints have in common that may share a connection.
 func (e Endpoint) key() string {
+	via := make([]string, 0, len(e.Via))
+	for i := range e.Via {
+		via = append(via, e.Via[i].key())
+	}
 	h := sha256.New()
-	for _, part := range append([]string{
-		e.Tenant, hostfuncs.HostPort(e.Host, e.port()), e.Credential.Name,
-		fmt.Sprint(e.Credential.Version), e.Credential.Kind, e.Credential.Username,
-	}, e.HostKeys...) {
-		fmt.Fprintf(h, "%d:%s,", len(part), part)
+	for _, list := range [][]string{
+		{
+			e.Tenant, hostfuncs.HostPort(e.Host, e.port()), e.Credential.Name, fmt.Sprint(e.Credential.Version), e.Credential.Kind,
+			e.Credential.Username, e.Profile.String(), fmt.Sprint(e.Trust.FirstUse, e.Trust.Rotate, e.tunnels),
+		},
+		e.HostKeys, e.Trust.Authorities, e.Trust.Revoked, via,
+	} {
+		fmt.Fprintf(h, "%d;", len(list))
+		for _, part := range list {
+			fmt.Fprintf(h, "%d:%s,", len(part), part)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// server names the machine that is dialled, as those behind different jump hosts
+// are different ones.
+func (e Endpoint) server() string {
+	name := hostfuncs.HostPort(e.Host, e.port())
+	for i := len(e.Via) - 1; i >= 0; i-- {
+		name += " through " + hostfuncs.HostPort(e.Via[i].Host, e.Via[i].port())
+	}
+	return name
 }
 
 // validate returns what is wrong with the endpoint itself.
@@ -62,8 +116,18 @@ func (e Endpoint) validate() error {
 		return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "target %s: port %d is not between 1 and 65535", e.Name, e.Port)
 	case e.Check == nil:
 		return hostfuncs.Errorf(hostfuncs.Denied, hostfuncs.Before, "target %s: nobody can say whether its addresses may be dialled", e.Name)
+	case len(e.Via) > MaxHops:
+		return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "target %s is behind %d jump hosts, and %d is the most", e.Name, len(e.Via), MaxHops)
 	case e.Credential.Username == "":
 		return hostfuncs.Errorf(hostfuncs.AuthFailed, hostfuncs.Before, "credential %s has no user name to log in to %s with", e.Credential.Name, e.place())
+	}
+	for _, hop := range e.Via {
+		hop.Via = nil
+		if err := hop.validate(); err != nil {
+			he := *asError(err)
+			he.Message = "a jump host of " + e.Name + ": " + he.Message
+			return &he
+		}
 	}
 	return nil
 }

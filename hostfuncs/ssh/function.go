@@ -98,11 +98,29 @@ func target(ctx context.Context, s *hostfuncs.Session, function, name, credentia
 	if err != nil {
 		return Endpoint{}, err
 	}
-	s.Opened(cred.Password, cred.PrivateKey, cred.Passphrase)
+	e := newEndpoint(s, t, cred, s.Check(function, t.Address))
+	if !t.Jump {
+		return e, nil
+	}
+	hops, err := s.Broker.Route(ctx, s, t)
+	for _, h := range hops {
+		e.Via = append(e.Via, newEndpoint(s, h.Target, h.Credential, h.Check))
+	}
+	return e, err
+}
+
+// newEndpoint is a target as the pool takes it. The session gets to know the
+// secrets.
+func newEndpoint(s *hostfuncs.Session, t hostfuncs.Target, cred hostfuncs.Credential, check hostfuncs.Check) Endpoint {
+	s.Opened(cred.Secrets()...)
 	return Endpoint{
-		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys,
-		Credential: cred, Check: s.Check(function, t.Address),
-	}, nil
+		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys, Profile: Profile(t.SSH.Profile),
+		Trust:      Trust{Authorities: t.SSH.Authorities, Revoked: t.SSH.Revoked, FirstUse: t.SSH.FirstUse, Rotate: t.SSH.Rotate},
+		Credential: cred, Check: check, Revision: t.Revision,
+		Learn: func(ctx context.Context, keys hostfuncs.HostKeys) ([]string, error) {
+			return s.Broker.LearnHostKeys(ctx, s, t, keys)
+		},
+	}
 }
 
 // noted returns what commits the intent to act on a target.

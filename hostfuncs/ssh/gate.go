@@ -3,8 +3,6 @@ package ssh
 import (
 	"context"
 	"sync"
-
-	"opsconductor.dev/hostfuncs"
 )
 
 // gate bounds the connections to one server that are not authenticated yet. It
@@ -22,8 +20,11 @@ type gate struct {
 }
 
 // gate returns the gate of an endpoint's server; leave gives it back.
-func (p *Pool) gate(e Endpoint) *gate {
-	name := hostfuncs.HostPort(e.Host, e.port())
+func (p *Pool) gate(e Endpoint) *gate { return p.gateOf(e.server()) }
+
+// gateOf returns the gate of a name: of a server, or of all that is dialled
+// through a jump host.
+func (p *Pool) gateOf(name string) *gate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g, ok := p.gates[name]

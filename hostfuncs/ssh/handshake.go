@@ -25,11 +25,15 @@ const dropTries = 16
 
 // dial opens and authenticates a connection within Options.ConnectTimeout.
 func (p *Pool) dial(ctx context.Context, e Endpoint) (*xssh.Client, *wire, netip.Addr, error) {
-	pinned, err := parsePins(e)
+	trusted, err := newTrust(e)
 	if err != nil {
 		return nil, nil, netip.Addr{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.ConnectTimeout, fmt.Errorf("no connection within %s", p.opt.ConnectTimeout))
+	within := p.opt.ConnectTimeout * time.Duration(1+len(e.Via))
+	if len(reveal(e.Credential.OneTimeSeed)) > 0 {
+		within += maxCodeWait
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no connection within %s", within))
 	defer cancel()
 	addrs, err := p.resolve(ctx, e)
 	if err != nil {
@@ -38,7 +42,7 @@ func (p *Pool) dial(ctx context.Context, e Endpoint) (*xssh.Client, *wire, netip
 	g := p.gate(e)
 	defer p.leave(g)
 	for try := 1; ; try++ {
-		client, w, addr, err := p.attempt(ctx, e, g, addrs, pinned)
+		client, w, addr, err := p.attempt(ctx, e, g, addrs, trusted)
 		switch {
 		case err == nil:
 			return client, w, addr, nil
@@ -66,6 +70,10 @@ func pause(ctx context.Context, try int) bool {
 func (p *Pool) resolve(ctx context.Context, e Endpoint) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.ResolveTimeout, fmt.Errorf("no answer from the name servers within %s", p.opt.ResolveTimeout))
 	defer cancel()
+	if len(e.Via) > 0 { // the last jump host resolves a name: there is no address to check
+		literal, _ := netip.ParseAddr(e.Host)
+		return []netip.Addr{literal.Unmap()}, e.Check(ctx, literal.Unmap())
+	}
 	addrs, err := p.opt.Dialer.Resolve(ctx, e.Host, e.Check)
 	var de *hostfuncs.DialError
 	if errors.As(err, &de) {
@@ -95,16 +103,22 @@ func unreachable(ctx context.Context, e Endpoint, doing string, err *hostfuncs.D
 }
 
 // attempt dials once, under the gate.
-func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, pinned pins) (*xssh.Client, *wire, netip.Addr, error) {
+func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, trusted *trust) (*xssh.Client, *wire, netip.Addr, error) {
 	if err := g.enter(ctx); err != nil {
 		return nil, nil, netip.Addr{}, hostfuncs.Ended(ctx, hostfuncs.Before, "waiting to connect to %s, to which as many connections are being opened as it bears", e.place())
 	}
+	leave, err := p.enterJump(ctx, e)
+	if err != nil {
+		g.exit(false)
+		return nil, nil, netip.Addr{}, err
+	}
+	defer leave()
 	w, addr, err := p.connect(ctx, e, addrs)
 	if err != nil {
 		g.exit(false)
 		return nil, nil, netip.Addr{}, err
 	}
-	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, pins: pinned}}
+	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, trust: trusted}}
 	client, err := h.run(ctx)
 	g.exit(errors.Is(err, errDropped))
 	if err == nil {
@@ -112,13 +126,20 @@ func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.A
 	}
 	_ = w.Close()
 	var neg *xssh.AlgorithmNegotiationError
-	if errors.As(err, &neg) && strings.Contains(neg.What, "host key") && len(pinned) > 0 {
-		err = p.scan(ctx, e, g, addrs, pinned, neg)
+	if errors.As(err, &neg) && strings.Contains(neg.What, "host key") && trusted.pins.any() {
+		err = p.scan(ctx, e, g, addrs, trusted, neg)
 	}
 	return nil, nil, netip.Addr{}, err
 }
 
 func (p *Pool) connect(ctx context.Context, e Endpoint, addrs []netip.Addr) (*wire, netip.AddrPort, error) {
+	if len(e.Via) > 0 {
+		conn, err := p.through(ctx, e)
+		if err != nil {
+			return nil, netip.AddrPort{}, err
+		}
+		return newWire(conn), netip.AddrPortFrom(addrs[0], 0), nil
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.opt.DialTimeout, fmt.Errorf("no TCP connection within %s", p.opt.DialTimeout))
 	defer cancel()
 	conn, addr, err := p.opt.Dialer.Connect(ctx, "tcp", addrs, e.port())
@@ -129,16 +150,14 @@ func (p *Pool) connect(ctx context.Context, e Endpoint, addrs []netip.Addr) (*wi
 		}
 		return nil, addr, err
 	}
-	w := &wire{Conn: conn}
-	w.lastRead.Store(time.Now().UnixNano())
-	return w, addr, nil
+	return newWire(conn), addr, nil
 }
 
 // scan asks a server that has no key of a pinned type for the key that it has,
 // so that the error can show it. The handshake ends before authentication.
-func (p *Pool) scan(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, pinned pins, neg *xssh.AlgorithmNegotiationError) error {
+func (p *Pool) scan(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, trusted *trust, neg *xssh.AlgorithmNegotiationError) error {
 	without := hostfuncs.Errorf(hostfuncs.HostKeyMismatch, hostfuncs.Before,
-		"%s has no host key of a pinned type: pinned is %s, and it offers %s; no credential was sent. Compare with the machine's own keys and pin the right one", e.place(), pinned, strings.Join(neg.RequestedAlgorithms, ", "))
+		"%s has no host key of a pinned type: pinned is %s, and it offers %s; no credential was sent. Compare with the machine's own keys and pin the right one", e.place(), trusted.pins, strings.Join(neg.RequestedAlgorithms, ", "))
 	if g.enter(ctx) != nil {
 		return without
 	}
@@ -148,7 +167,7 @@ func (p *Pool) scan(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr
 		return without
 	}
 	defer func() { _ = w.Close() }()
-	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, pins: pinned}, anyKey: true}
+	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, trust: trusted}, anyKey: true}
 	if _, err := h.run(ctx); h.check.failed() != nil {
 		return err
 	}
@@ -169,17 +188,19 @@ func (h *handshake) run(ctx context.Context) (*xssh.Client, error) {
 	cfg := &xssh.ClientConfig{
 		User:            h.endpoint.Credential.Username,
 		ClientVersion:   "SSH-2.0-OpsConductor",
-		HostKeyCallback: h.check.callback,
+		HostKeyCallback: h.check.callback(ctx),
+		Config:          h.endpoint.Profile.config(),
 	}
 	if !h.anyKey {
-		cfg.HostKeyAlgorithms = h.check.pins.algorithms()
+		cfg.HostKeyAlgorithms = h.check.trust.algorithms()
 	}
-	if len(h.check.pins) > 0 && !h.anyKey {
-		a, err := newAuth(h.endpoint)
+	if h.check.trust.anything() && !h.anyKey {
+		a, err := h.pool.newAuth(ctx, h.endpoint, h.pause)
 		if err != nil {
 			return nil, err
 		}
-		h.auth, cfg.Auth, cfg.AuthCallback = a, a.methods, a.observe
+		defer a.closeKeys()
+		h.auth, cfg.AuthCallback = a, a.next
 	}
 	if err := h.wire.SetDeadline(time.Now().Add(h.pool.opt.HandshakeTimeout)); err != nil {
 		return nil, h.explain(ctx, err)
@@ -190,7 +211,8 @@ func (h *handshake) run(ctx context.Context) (*xssh.Client, error) {
 	if err != nil {
 		return nil, h.explain(ctx, err)
 	}
-	client := xssh.NewClient(conn, chans, reqs)
+	learn := h.pool.rotation(ctx, h.endpoint, h.check.trust, conn, h.check.byPin())
+	client := xssh.NewClient(conn, chans, h.pool.watchKeys(conn, reqs, learn))
 	if !stop() {
 		_ = client.Close()
 		return nil, h.explain(ctx, ctx.Err())
@@ -233,9 +255,9 @@ func (h *handshake) explain(ctx context.Context, err error) error {
 	case gone && !h.wire.banner():
 		return fmt.Errorf("%w%s", errDropped, h.said())
 	case errors.As(err, &neg):
-		return h.mismatch(neg)
+		return h.endpoint.mismatch(neg)
 	case gone || errors.Is(err, net.ErrClosed):
-		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "connect to %s: it closed the connection while %s: %w", place, h.phase(), err)
+		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "connect to %s: it closed the connection while %s%s: %w", place, h.phase(), h.because(), err)
 	case h.check.ok() && h.auth != nil:
 		return h.auth.failed(h.endpoint, err)
 	default:
@@ -243,12 +265,25 @@ func (h *handshake) explain(ctx context.Context, err error) error {
 	}
 }
 
-func (h *handshake) mismatch(neg *xssh.AlgorithmNegotiationError) error {
-	e := hostfuncs.Errorf(hostfuncs.AlgorithmMismatch, hostfuncs.Before,
-		"%s and this host have no algorithm for %s in common: it offers %s; this host takes %s. Enable one of these on the server",
-		h.endpoint.place(), neg.What, strings.Join(neg.RequestedAlgorithms, ", "), strings.Join(neg.SupportedAlgorithms, ", "))
-	e.Err = neg
-	return e
+// because names the jump host whose end ended the connection.
+func (h *handshake) because() string {
+	if by := h.wire.brokenBy(); by != "" {
+		return ", because the connection to the jump host " + by + " ended"
+	}
+	return ""
+}
+
+// pause takes the connection's deadline away while something is waited for that
+// is not the server's fault.
+func (h *handshake) pause(wait func() error) error {
+	if err := h.wire.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	err := wait()
+	if set := h.wire.SetDeadline(time.Now().Add(h.pool.opt.HandshakeTimeout)); err == nil {
+		err = set
+	}
+	return err
 }
 
 // said quotes the beginning of what a peer sent in place of a banner.

@@ -11,7 +11,8 @@ type Options struct {
 	SessionsPerConn int // sessions in flight on one connection: 5
 	ConnsPerTarget  int // connections to one target with one credential: 32
 	DialsPerServer  int // unauthenticated connections to one server: 8
-	MaxIdle         int // idle connections kept in all; the longest idle go first: 512
+	TunnelsPerConn  int // connections through one connection to a jump host: 64
+	MaxIdle         int // idle connections kept in all, about 64 KB each; the longest idle go first: 512
 
 	ResolveTimeout   time.Duration // 5 s
 	DialTimeout      time.Duration // TCP: 10 s
@@ -29,6 +30,12 @@ type Options struct {
 	// is kept, before the command is killed: 64 MiB.
 	Discard int64
 	Dialer  hostfuncs.Dialer
+
+	// Agent is the socket of the SSH agent that credentials of kind ssh_agent use; "":
+	// there is none.
+	Agent string
+	// Now is the clock of one-time codes; nil: time.Now.
+	Now func() time.Time
 }
 
 func (o Options) withDefaults() Options {
@@ -55,10 +62,13 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.SessionsPerConn, 5}, {&o.ConnsPerTarget, 32}, {&o.DialsPerServer, 8}, {&o.MaxIdle, 512}} {
+	}{{&o.SessionsPerConn, 5}, {&o.ConnsPerTarget, 32}, {&o.DialsPerServer, 8}, {&o.TunnelsPerConn, 64}, {&o.MaxIdle, 512}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Discard <= 0 {
 		o.Discard = 64 << 20

@@ -17,6 +17,7 @@ type Pool struct {
 	closed bool
 	groups map[string]*group
 	gates  map[string]*gate
+	codes  map[codeKey]codeUse
 	idle   *list.List // of *conn without sessions, the longest idle first
 	wg     sync.WaitGroup
 }
@@ -24,6 +25,7 @@ type Pool struct {
 // group is the connections that are alike: one endpoint, one credential.
 type group struct {
 	key     string
+	of      identity
 	refs    int // calls that hold the pointer
 	limit   int // sessions per connection, as learned
 	conns   []*conn
@@ -40,7 +42,7 @@ type dialing struct {
 
 // NewPool returns a pool; Close ends it.
 func NewPool(o Options) *Pool {
-	return &Pool{opt: o.withDefaults(), groups: map[string]*group{}, gates: map[string]*gate{}, idle: list.New()}
+	return &Pool{opt: o.withDefaults(), groups: map[string]*group{}, gates: map[string]*gate{}, codes: map[codeKey]codeUse{}, idle: list.New()}
 }
 
 // Close closes all connections, which ends the calls in flight with an error, and
@@ -77,7 +79,11 @@ func (p *Pool) hold(e Endpoint) *group {
 	defer p.mu.Unlock()
 	g, ok := p.groups[key]
 	if !ok {
-		g = &group{key: key, limit: p.opt.SessionsPerConn, changed: make(chan struct{})}
+		g = &group{key: key, of: e.identity(), limit: p.opt.SessionsPerConn, changed: make(chan struct{})}
+		if e.tunnels {
+			g.limit = p.opt.TunnelsPerConn
+		}
+		p.supersede(g.of)
 		p.groups[key] = g
 	}
 	g.refs++
@@ -176,7 +182,7 @@ func (p *Pool) open(ctx context.Context, g *group, e Endpoint, d *dialing) (*con
 		}
 		return nil, he
 	}
-	c := &conn{pool: p, group: g, client: client, wire: w, addr: addr, inFlight: 1, done: make(chan struct{})}
+	c := &conn{pool: p, group: g, name: e.place(), user: e.Credential.Username, client: client, wire: w, addr: addr, inFlight: 1, done: make(chan struct{})}
 	if p.closed {
 		_ = client.Close()
 		return nil, hostfuncs.Errorf(hostfuncs.Cancelled, hostfuncs.Before, "the host is closing its SSH connections")

@@ -213,7 +213,7 @@ func (s *session) vanished() (Result, error) {
 	default:
 	}
 	return Result{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After,
-		"%s: the connection was lost %s after the command was sent, before it had ended: whether it goes on there is not known", s.endpoint.place(), seconds(time.Since(s.started)))
+		"%s: the connection was lost %s after the command was sent, before it had ended: whether it goes on there is not known%s", s.endpoint.place(), seconds(time.Since(s.started)), s.conn.because())
 }
 
 func (s *session) tooMuch() *hostfuncs.Error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,6 +77,10 @@ func wantError(t *testing.T, err error, code hostfuncs.Code, phase hostfuncs.Pha
 	}
 	if e.Code != code || e.Phase != phase {
 		t.Errorf("code %s phase %s, want %s %s: %s", e.Code, e.Phase, code, phase, e.Message)
+	}
+	passes := slices.Contains([]hostfuncs.Code{hostfuncs.Unreachable, hostfuncs.Timeout, hostfuncs.Throttled, hostfuncs.Quota, hostfuncs.Lost}, e.Code)
+	if want := passes && e.Phase == hostfuncs.Before; e.Retryable != want {
+		t.Errorf("code %s phase %s retryable %t, want %t", e.Code, e.Phase, e.Retryable, want)
 	}
 	if dead := strings.Contains(e.Message, "with its process group; it is confirmed dead"); dead != e.Stopped {
 		t.Errorf("stopped is %t, and the message says %q", e.Stopped, e.Message)

@@ -20,6 +20,12 @@ type wire struct {
 
 const headMax = 1024
 
+func newWire(conn net.Conn) *wire {
+	w := &wire{Conn: conn}
+	w.lastRead.Store(time.Now().UnixNano())
+	return w
+}
+
 // Read reads and remembers.
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)

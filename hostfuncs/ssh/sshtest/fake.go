@@ -40,6 +40,15 @@ type FakeConfig struct {
 	Interactive []string
 	// Visible: what is typed at those prompts would be shown.
 	Visible bool
+	// Asks: in place of the password, these are asked by keyboard-interactive.
+	Asks []Ask
+	// FirstKey is a public key that has to come before the Asks (partial success).
+	FirstKey string
+	// Both: ask for the password by either method.
+	Both bool
+	// Announce is sent as the host keys that the server says to have
+	// (hostkeys-00@openssh.com); asked for proof it signs by its one host key.
+	Announce []byte
 	// Keys: take public keys only, and none that is offered.
 	Keys bool
 	// HostKey is a PEM private key; "": a fresh one.
@@ -73,6 +82,7 @@ type Fake struct {
 	accepted  atomic.Int64
 	execs     atomic.Int64
 	stalls    atomic.Int64
+	proofs    atomic.Int64
 	mu        sync.Mutex
 	passwords []string
 	dropped   int
@@ -183,7 +193,15 @@ func (f *Fake) serve(ctx context.Context, conn net.Conn, signer ssh.Signer) {
 	}
 	defer func() { _ = sc.Close() }()
 	f.wg.Go(func() {
+		if f.conf.Announce != nil {
+			_, _, _ = sc.SendRequest("hostkeys-00@openssh.com", false, f.conf.Announce)
+		}
 		for r := range reqs {
+			if r.Type == "hostkeys-prove-00@openssh.com" {
+				f.proofs.Add(1)
+				_ = r.Reply(true, f.lie(signer, sc.SessionID()))
+				continue
+			}
 			if f.conf.Stall != Running && r.WantReply {
 				_ = r.Reply(false, nil)
 			}
@@ -217,6 +235,19 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 		return nil
 	}
 	switch {
+	case f.conf.FirstKey != "":
+		f.twoSteps(c)
+	case len(f.conf.Asks) > 0:
+		c.KeyboardInteractiveCallback = f.ask
+	case f.conf.Both:
+		c.PasswordCallback = func(_ ssh.ConnMetadata, pass []byte) (*ssh.Permissions, error) { return nil, check(string(pass)) }
+		c.KeyboardInteractiveCallback = func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+			answers, err := ask("", "", []string{"Password: "}, []bool{false})
+			if err != nil || len(answers) == 0 {
+				return nil, errors.New("no answer")
+			}
+			return nil, check(answers[0])
+		}
 	case f.conf.Keys:
 		c.PublicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error) {
 			return nil, errors.New("not this key")
