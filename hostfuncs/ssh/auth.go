@@ -139,12 +139,8 @@ func (a *auth) failed(e Endpoint, err error) *hostfuncs.Error {
 	}
 	message := e.place() + " refused user " + e.Credential.Username + " with credential " + e.Credential.Name +
 		", which holds " + strings.Join(a.kinds, " and ") + ": tried " + text + "; the server offers " + strings.Join(a.offered, ", ")
-	for _, more := range []string{a.prompts.complaint, a.gaveUp} {
-		if more != "" {
-			message += "; " + more
-		}
-	}
-	return &hostfuncs.Error{Code: hostfuncs.AuthFailed, Phase: hostfuncs.Before, Err: err, Message: message + ". " + a.advice(err)}
+	more := slices.DeleteFunc([]string{message, a.prompts.complaint, a.gaveUp}, func(s string) bool { return s == "" })
+	return &hostfuncs.Error{Code: hostfuncs.AuthFailed, Phase: hostfuncs.Before, Err: err, Message: strings.Join(more, "; ") + ". " + a.advice(err)}
 }
 
 // advice says what to do, by what the server offers.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"opsconductor.dev/hostfuncs"
@@ -69,10 +70,11 @@ func (e Endpoint) place() string {
 	if e.Name != "" {
 		at = fmt.Sprintf("%s (%s)", e.Name, at)
 	}
-	for i := len(e.Via) - 1; i >= 0; i-- {
-		at += " through " + cmp.Or(e.Via[i].Name, e.Via[i].Host)
+	way := []string{at}
+	for _, hop := range slices.Backward(e.Via) {
+		way = append(way, cmp.Or(hop.Name, hop.Host))
 	}
-	return at
+	return strings.Join(way, " through ")
 }
 
 // key is what two endpoints have in common that may share a connection.
@@ -100,11 +102,11 @@ func (e Endpoint) key() string {
 // server names the machine that is dialled, as those behind different jump hosts
 // are different ones.
 func (e Endpoint) server() string {
-	name := hostfuncs.HostPort(e.Host, e.port())
-	for i := len(e.Via) - 1; i >= 0; i-- {
-		name += " through " + hostfuncs.HostPort(e.Via[i].Host, e.Via[i].port())
+	way := []string{hostfuncs.HostPort(e.Host, e.port())}
+	for _, hop := range slices.Backward(e.Via) {
+		way = append(way, hostfuncs.HostPort(hop.Host, hop.port()))
 	}
-	return name
+	return strings.Join(way, " through ")
 }
 
 // validate returns what is wrong with the endpoint itself.
