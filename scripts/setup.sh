@@ -24,6 +24,7 @@ fi
 have_sshd || missing+=(openssh-server)
 have ssh-keygen || missing+=(openssh-client)
 have_postgres || missing+=(postgresql)
+have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
 have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
 have busybox || missing+=(busybox) # one of the shells that quoting is tested in

@@ -27,7 +27,7 @@ func Bootstrap(ctx context.Context, cfg Config, r TokenRequest) (token automatio
 	if err := databaseThere(cfg.Database); err != nil {
 		return token, secret, err
 	}
-	opened, err := OpenStore(ctx, cfg.Database)
+	opened, err := OpenStore(ctx, cfg.Database, cfg.Direct)
 	if err != nil {
 		return token, secret, fmt.Errorf("open the store %s: %w", cfg.Database, err)
 	}

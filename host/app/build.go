@@ -69,7 +69,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 		return err
 	}
 	a.onClose(func(context.Context) error { return home.close() })
-	opened, err := OpenStore(ctx, a.cfg.Database)
+	opened, err := OpenStore(ctx, a.cfg.Database, a.cfg.Direct)
 	if err != nil {
 		return fmt.Errorf("open the store %s: %w", a.cfg.Database, err)
 	}

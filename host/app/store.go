@@ -12,10 +12,11 @@ import (
 	"opsconductor.dev/host/telemetry"
 )
 
-// OpenStore opens the store that a DSN names: one line a backend.
-func OpenStore(ctx context.Context, dsn config.DSN) (store.Store, error) {
+// OpenStore opens the store that a DSN names: one line a backend. direct is for
+// notifications, past a pooler; "": none.
+func OpenStore(ctx context.Context, dsn, direct config.DSN) (store.Store, error) {
 	if dsn.Postgres() {
-		return postgres.Open(ctx, postgres.Config{URL: string(dsn)})
+		return postgres.Open(ctx, postgres.Config{URL: string(dsn), ListenURL: string(direct)})
 	}
 	return sqlite.Open(ctx, sqlite.Config{Path: dsn.Path()})
 }

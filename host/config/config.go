@@ -24,6 +24,9 @@ type Config struct {
 	Listen string
 	// Database is where the store is.
 	Database DSN
+	// Direct is the same PostgreSQL database without the pooler that Database leads
+	// through, to listen for notifications at; "": none.
+	Direct DSN
 	// KeyFile holds the vault's key.
 	KeyFile string
 	// CacheDir keeps compiled plugins between starts; "" keeps them in memory only.
@@ -110,6 +113,13 @@ func (c Config) Validate() error {
 		bad("database-url", "is not set: name a SQLite file or postgres://user@host/database")
 	} else if err := c.Database.check(); err != nil {
 		bad("database-url", "%v", err)
+	}
+	if c.Direct != "" {
+		if err := c.Direct.check(); err != nil {
+			bad("direct-url", "%v", err)
+		} else if !c.Direct.Postgres() || !c.Database.Postgres() {
+			bad("direct-url", "is for PostgreSQL alone")
+		}
 	}
 	if c.KeyFile == "" {
 		bad("key-file", "is not set: credentials are sealed under the key in it, and the host does not start without one")

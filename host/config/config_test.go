@@ -28,12 +28,12 @@ func TestDefaultsAreValidForDev(t *testing.T) {
 
 func TestValidateReportsEverything(t *testing.T) {
 	t.Parallel()
-	c := config.Config{Listen: "nowhere", Database: "mysql://x", Slots: 0, PerTarget: -1, PluginMemory: -1, MaxOutput: 1, Retain: time.Hour, Sandbox: "sea", LogLevel: "loud", LogFormat: "xml"}
+	c := config.Config{Listen: "nowhere", Database: "mysql://x", Direct: "x.db", Slots: 0, PerTarget: -1, PluginMemory: -1, MaxOutput: 1, Retain: time.Hour, Sandbox: "sea", LogLevel: "loud", LogFormat: "xml"}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, flag := range []string{"listen", "database-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
+	for _, flag := range []string{"listen", "database-url", "direct-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
 		if !strings.Contains(err.Error(), "--"+flag+" ") {
 			t.Errorf("got %q, want it to name --%s", err, flag)
 		}
@@ -71,10 +71,12 @@ func TestEnvironmentReportsEverything(t *testing.T) {
 func TestPasswordStaysOutOfFlagsAndPrints(t *testing.T) {
 	t.Parallel()
 	for _, dsn := range []string{"postgres://u:hush@h/d", "postgresql://h/d?user=u&password=hush"} {
-		c := config.Defaults()
-		err := c.FromFlag("database-url", dsn)
-		if err == nil || strings.Contains(err.Error(), "hush") {
-			t.Errorf("%s as a flag: got %v, want a refusal without the password", config.DSN(dsn), err)
+		for _, flag := range []string{"database-url", "direct-url"} {
+			c := config.Defaults()
+			err := c.FromFlag(flag, dsn)
+			if err == nil || strings.Contains(err.Error(), "hush") || c.Database+c.Direct != "" {
+				t.Errorf("%s as --%s: got %v, want a refusal without the password", config.DSN(dsn), flag, err)
+			}
 		}
 		for _, printed := range []string{fmt.Sprint(config.DSN(dsn)), fmt.Sprintf("%v", struct{ D config.DSN }{config.DSN(dsn)}), config.DSN(dsn).LogValue().String()} {
 			if strings.Contains(printed, "hush") {

@@ -35,6 +35,12 @@ func Settings() []Setting {
 			Get:   func(c Config) string { return c.Database.String() },
 			Set:   func(c *Config, s string) error { c.Database = DSN(s); return nil },
 		},
+		{
+			Flag: "direct-url", Env: envName("direct-url"),
+			Usage: "the same PostgreSQL database without the pooler that database-url leads through, for its notifications",
+			Get:   func(c Config) string { return c.Direct.String() },
+			Set:   func(c *Config, s string) error { c.Direct = DSN(s); return nil },
+		},
 		text("key-file", "file with the vault's key", func(c *Config) *string { return &c.KeyFile }),
 		text("cache-dir", "folder that keeps compiled plugins", func(c *Config) *string { return &c.CacheDir }),
 		text("name", "name of this host; the machine's name without one", func(c *Config) *string { return &c.Name }),
@@ -105,10 +111,10 @@ func (c *Config) FromFlag(flag, value string) error {
 		if err := s.Set(c, value); err != nil {
 			return &automation.Error{Code: automation.CodeInvalid, Message: fmt.Sprintf("--%s %v", flag, err)}
 		}
-		if flag == "database-url" && c.Database.Password() {
-			c.Database = ""
+		if secret := map[string]*DSN{"database-url": &c.Database, "direct-url": &c.Direct}[flag]; secret != nil && secret.Password() {
+			*secret = ""
 			return &automation.Error{
-				Code: automation.CodeInvalid, Message: "--database-url has a password in it, which every user of this machine could read",
+				Code: automation.CodeInvalid, Message: "--" + flag + " has a password in it, which every user of this machine could read",
 				Suggestion: "set " + s.Env + " instead, or leave the password to PGPASSFILE",
 			}
 		}

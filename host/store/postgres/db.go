@@ -20,6 +20,9 @@ type Config struct {
 	// URL of the database: postgres://user:password@host:port/database, or any
 	// other form that libpq reads. It is never printed.
 	URL string
+	// ListenURL is where to listen for news, when URL leads through a pooler that
+	// does not pass them on; "": where URL does.
+	ListenURL string
 	// MaxConns is how many connections the process has at most, beside the one that
 	// listens; 0 means 16.
 	MaxConns int
@@ -39,6 +42,7 @@ type Config struct {
 type DB struct {
 	config  Config
 	pool    *pgxpool.Pool
+	direct  *pgx.ConnConfig // of the connection that listens
 	gate    store.Gate
 	hub     store.Hub
 	accepts *store.Group[*accept]
@@ -61,27 +65,39 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	c.MaxConns = max(c.MaxConns, 2) // migrating takes two
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil { // its text may show parts of the URL: it is left out
-		return nil, &automation.Error{
-			Code: automation.CodeInvalid, Message: "the URL of the database can't be read",
-			Allowed: "postgres://user:password@host:port/database", Suggestion: "escape special characters of the password (RFC 3986)",
-		}
+		return nil, unreadable("the URL of the database")
 	}
+	direct, err := pgx.ParseConfig(cmp.Or(c.ListenURL, c.URL))
+	if err != nil {
+		return nil, unreadable("the URL of the database to listen at")
+	}
+	direct.ConnectTimeout = c.ConnectTimeout
 	config.MaxConns = int32(c.MaxConns) //nolint:gosec // a setting, far below the bound
 	config.ConnConfig.ConnectTimeout = c.ConnectTimeout
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "opsconductor"
+	}
+	if direct.RuntimeParams["application_name"] == "" {
+		direct.RuntimeParams["application_name"] = "opsconductor"
 	}
 	config.AfterConnect = durable
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, translate(ctx, err)
 	}
-	db := &DB{config: c, pool: pool}
+	db := &DB{config: c, pool: pool, direct: direct}
 	if err := db.begin(ctx); err != nil {
 		pool.Close()
 		return nil, translate(ctx, err)
 	}
 	return db, nil
+}
+
+func unreadable(what string) error {
+	return &automation.Error{
+		Code: automation.CodeInvalid, Message: what + " can't be read",
+		Allowed: "postgres://user:password@host:port/database", Suggestion: "escape special characters of the password (RFC 3986)",
+	}
 }
 
 // durable makes sure that a commit is on the disk when it returns, whatever the

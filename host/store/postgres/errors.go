@@ -32,6 +32,9 @@ const (
 	stateStarting      = "57P03"
 	stateCancelled     = "57014"
 
+	stateNoStatement = "26000"
+	stateStatement   = "42P05"
+
 	stateLockTimeout    = "55P03"
 	stateDuplicateTable = "42P07"
 )
@@ -88,6 +91,11 @@ func ofState(pg *pgconn.PgError, err error) error {
 		return &automation.Error{Code: automation.CodeUnavailable, Message: "PostgreSQL has no such database", Suggestion: "create it (createdb), or name another one", Err: err}
 	case stateDisconnected, stateCrashed:
 		return &automation.Error{Code: automation.CodeUnavailable, Message: "PostgreSQL ended the connection", Suggestion: "look at what is stored before asking again", Err: err}
+	case stateNoStatement, stateStatement:
+		return &automation.Error{
+			Code: automation.CodeUnavailable, Message: "PostgreSQL does not know a statement that was prepared: a pooler seems to stand before it",
+			Suggestion: "add default_query_exec_mode=cache_describe to the database's URL", Err: err,
+		}
 	case stateStarting:
 		return &automation.Error{Code: automation.CodeUnavailable, Message: "PostgreSQL is starting or stopping", CanRetry: true, Err: err}
 	}

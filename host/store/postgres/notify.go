@@ -157,7 +157,7 @@ func (db *DB) listen(ctx context.Context) {
 // hear listens on a connection of its own until it breaks, and reports whether
 // it ever stood.
 func (db *DB) hear(ctx context.Context) bool {
-	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
+	conn, err := pgx.ConnectConfig(ctx, db.direct)
 	if err != nil {
 		return false
 	}
