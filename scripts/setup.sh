@@ -28,6 +28,11 @@ have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
 have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
 have busybox || missing+=(busybox) # one of the shells that quoting is tested in
+# The programs by which a command takes on another user, and who makes users to try it with.
+have sudo || missing+=(sudo)
+have doas || missing+=(opendoas)
+have su || missing+=(util-linux)
+have useradd || missing+=(passwd)
 have curl || missing+=(curl)
 # Guests of the sandbox's tests in other languages than Go.
 have clang || missing+=(clang)

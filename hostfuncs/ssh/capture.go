@@ -13,6 +13,7 @@ type capture struct {
 	// flood is called when more than floodAt bytes have come.
 	floodAt int64
 	flood   func()
+	also    func([]byte) // takes all that comes; nil: nobody does
 
 	mu    sync.Mutex
 	buf   []byte
@@ -24,6 +25,9 @@ func (c *capture) write(b []byte) {
 	defer c.mu.Unlock()
 	if room := c.keep + c.slack - len(c.buf); room > 0 {
 		c.buf = append(c.buf, b[:min(room, len(b))]...)
+	}
+	if c.also != nil {
+		c.also(b)
 	}
 	before := c.total
 	c.total += int64(len(b))

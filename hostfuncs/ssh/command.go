@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,6 +26,15 @@ type Command struct {
 	Env map[string]string
 	// Timeout bounds the whole call; 0: ctx alone does.
 	Timeout time.Duration
+	// IdleTimeout ends the command when it has written nothing for so long; 0: it
+	// may be silent.
+	IdleTimeout time.Duration
+	// PTY: the command has a terminal; nil: none. Its two streams are one then, and
+	// Stdin, where there is any, is a pipe all the same: it cannot have a NUL
+	// character, and ends with a line feed.
+	PTY *Terminal
+	// Become: it runs as another user; nil: as the one that logs in.
+	Become *Become
 	// MaxOutput is how many bytes of stdout and of stderr each are kept; 0: 1 MiB.
 	MaxOutput int
 	// Redact takes secrets out of an output before it is cut to MaxOutput, and
@@ -32,19 +42,24 @@ type Command struct {
 	// outputs are returned as they are.
 	Redact func([]byte) []byte
 	Slack  int
+	// Live is who is told the output as it comes; nil: nobody.
+	Live *Live
 	// Begin is called when connection and channel stand, right before the request
 	// to run the command leaves, with the command's Hash. When it fails nothing is
 	// sent and its error is returned. nil: nothing is called.
 	Begin func(ctx context.Context, hash string) error
 }
 
-// Result is how a command ended. Exactly one of ExitCode and Signal is set.
+// Result is how a command ended. One of ExitCode and Signal is set, or none when
+// the server closed the session without a word of how the command ended.
 type Result struct {
 	ExitCode *int   // nil when a signal ended it
 	Signal   string // without SIG: TERM, KILL
 	Stdout   Output
 	Stderr   Output
 	Duration time.Duration
+	// Terminal: the command had a terminal, so both streams are in Stdout.
+	Terminal bool
 }
 
 // Output is what a command wrote to one stream.
@@ -63,7 +78,7 @@ const defaultMaxOutput = 1 << 20
 const inlineMax = 32 << 10
 
 // Hash returns the SHA-256, in hexadecimal, of the command's arguments, standard
-// input and environment.
+// input and environment, and of the user that it becomes.
 func (c Command) Hash() string {
 	h := sha256.New()
 	put := func(s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
@@ -75,6 +90,12 @@ func (c Command) Hash() string {
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		put(name)
 		put(c.Env[name])
+	}
+	if b := c.Become; b != nil {
+		put("become " + string(b.method()) + " " + b.user())
+	}
+	if c.PTY != nil {
+		put("pty")
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -96,11 +117,26 @@ func (c Command) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		errs = append(errs, checkEnv(name, c.Env[name])...)
 	}
-	if c.Timeout < 0 || c.MaxOutput < 0 {
+	if c.Timeout < 0 || c.IdleTimeout < 0 || c.MaxOutput < 0 {
 		errs = append(errs, errors.New("a timeout or an output limit is negative"))
+	}
+	if c.Become != nil {
+		errs = append(errs, c.Become.validate()...)
+	}
+	if c.PTY != nil {
+		errs = append(errs, c.PTY.validate()...)
+	}
+	if c.terminal() && bytes.IndexByte(c.Stdin, 0) >= 0 {
+		errs = append(errs, errors.New("standard input has a NUL character, which cannot be passed on where there is a terminal"))
 	}
 	return errors.Join(errs...)
 }
+
+// terminal reports whether the command gets a terminal, asked for or not.
+func (c Command) terminal() bool { return c.PTY != nil || c.Become != nil && c.Become.terminal() }
+
+// staged reports whether a shell has to be waited for before it is sent anything.
+func (c Command) staged() bool { return c.PTY != nil || c.Become != nil }
 
 func checkEnv(name, value string) []error {
 	var errs []error

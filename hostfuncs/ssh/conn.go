@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -119,6 +120,9 @@ type channel struct {
 	requests <-chan *xssh.Request
 }
 
+// errSlow marks a server that did not answer within Options.OpenTimeout.
+var errSlow = errors.New("no answer")
+
 // errRefused marks a channel that the server did not open.
 var errRefused = errors.New("the server refused to open a session")
 
@@ -131,13 +135,17 @@ func (c *conn) openChannel(ctx context.Context) (channel, error) {
 	}
 	answered := make(chan answer, 1)
 	c.pool.wg.Go(func() {
-		late := time.AfterFunc(c.pool.opt.OpenTimeout, c.abort)
-		defer late.Stop()
+		var late atomic.Bool
+		limit := time.AfterFunc(c.pool.opt.OpenTimeout, func() { late.Store(true); c.abort() })
+		defer limit.Stop()
 		ch, err := c.openOnce()
 		if isRefusal(err) && c.hasServed() && c.ping() == nil {
 			// The server may not yet have counted off a session that has just been
 			// closed; the answer to a later request shows that it has.
 			ch, err = c.openOnce()
+		}
+		if err != nil && late.Load() {
+			err = errSlow
 		}
 		answered <- answer{ch, err}
 	})
@@ -170,6 +178,13 @@ func (c *conn) openOnce() (channel, error) {
 func (c *conn) ping() error {
 	_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
 	return err
+}
+
+// answers reports whether the connection still stands.
+func (c *conn) answers() bool {
+	late := time.AfterFunc(c.pool.opt.OpenTimeout, c.abort)
+	defer late.Stop()
+	return c.ping() == nil
 }
 
 func (c *conn) hasServed() bool {

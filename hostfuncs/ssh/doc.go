@@ -38,7 +38,8 @@
 //
 // Each phase has its own: resolve, connect, handshake (banner, key exchange and
 // authentication, under a deadline on the connection), opening a channel, starting
-// the command, the whole call. No wait trusts the server: where the server's
+// the command, a shell that has to be ready, silence of the command, the whole call;
+// an error of code timeout names it. No wait trusts the server: where the server's
 // answer does not come the connection is closed, which ends the wait.
 //
 // # Starting and stopping
@@ -51,6 +52,23 @@
 // session sends TERM and, after Options.KillGrace, KILL to that group, and looks
 // whether it is gone: the error says "killed" only then. Processes that leave the
 // group (daemons) are not reached.
+//
+// A command in a terminal, or as another user, is started in two stages: a shell
+// says by a line with the nonce that it is ready, and only then it is sent anything
+// but a password. In a terminal there is one stream, without echo; standard input
+// is a pipe all the same, since a terminal changes bytes.
+//
+// # Another user
+//
+// sudo, doas or su start the shell. A password is sent once, when the program asks:
+// sudo by a prompt that has the nonce, doas and su, which read it from a terminal,
+// as the last thing they have said. When the program asks again, or for anything
+// else, or ends without starting the shell, the error is become_failed with a cause
+// (BecomeError), and the command has not run, because its text was not sent. What
+// runs as another user is killed by a second session that becomes that user too.
+//
+// A server that closes a session without a word of how the command ended, on a
+// connection that goes on, gives a result with neither exit code nor signal.
 //
 // A command that ends while a process that it started in the background holds its
 // output open is given Options.DrainGrace for the rest of the output.

@@ -58,6 +58,9 @@ func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) 
 	}
 	res, err := s.run(ctx)
 	s.close()
+	if s.live != nil {
+		s.live.end()
+	}
 	if err != nil {
 		return Result{}, asError(err)
 	}
@@ -89,6 +92,8 @@ func (p *Pool) channel(ctx context.Context, g *group, e Endpoint) (*conn, channe
 			return nil, channel{}, hostfuncs.Ended(ctx, hostfuncs.Before, "open a session on %s", e.place())
 		case errors.As(err, &he):
 			return nil, channel{}, hostfuncs.Errorf(he.Code, he.Phase, "open a session on %s: %w", e.place(), he)
+		case errors.Is(err, errSlow) && !c.hasServed(): // one that has served may be stale, and another one well
+			return nil, channel{}, hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before, "%s: no answer to opening a session within %s, and the connection was closed; check the server's load and its log", e.place(), p.opt.OpenTimeout)
 		}
 		last = err
 	}

@@ -30,3 +30,12 @@ func Marked(nonce string, parts ...[]byte) (rest []byte, pid, group int, start s
 	m.flush()
 	return c.buf, pid, group, start, found
 }
+
+// PassOn passes parts of standard output on, as of a command that then ends.
+func PassOn(to Live, redact func([]byte) []byte, parts ...[]byte) {
+	l := newLive(to, redact)
+	for _, p := range parts {
+		l.write("stdout", p)
+	}
+	l.end()
+}

@@ -23,6 +23,13 @@ type ExecRequest struct {
 	Env            map[string]string `json:"env,omitempty"`
 	TimeoutMS      int64             `json:"timeout_ms,omitempty"`
 	MaxOutputBytes int               `json:"max_output_bytes,omitempty"`
+	IdleTimeoutMS  int64             `json:"idle_timeout_ms,omitempty"`
+	PTY            bool              `json:"pty,omitempty"`
+	Rows           int               `json:"rows,omitempty"`
+	Cols           int               `json:"cols,omitempty"`
+	Term           string            `json:"term,omitempty"`
+	Become         *BecomeRequest    `json:"become,omitempty"`
+	Stream         bool              `json:"stream,omitempty"`
 }
 
 // ExecResult is the result of ssh_exec.
@@ -39,6 +46,7 @@ type ExecResult struct {
 	StderrTruncated bool   `json:"stderr_truncated"`
 	StderrBytes     int64  `json:"stderr_bytes"`
 	DurationMS      int64  `json:"duration_ms"`
+	PTY             bool   `json:"pty"`
 }
 
 // The bounds of ssh_exec's requests, as the schema has them.
@@ -74,7 +82,16 @@ func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) 
 	if err != nil {
 		return ExecResult{}, err
 	}
+	if cmd.Become, err = req.Become.open(ctx, s, name, e); err != nil {
+		return ExecResult{}, err
+	}
+	if err := cmd.Validate(); err != nil {
+		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", name, err)
+	}
 	cmd.Redact, cmd.Slack = s.Redact, s.LongestSecret()
+	if req.Stream {
+		cmd.Live = told(s, "")
+	}
 	cmd.Begin = noted(s, e.Name)
 	res, err := p.Exec(ctx, e, cmd)
 	if err != nil {
@@ -173,6 +190,9 @@ func (r ExecRequest) command(limit int) (Command, error) {
 	if script {
 		c.Argv, c.Stdin = append(r.interpreter(), r.Args...), []byte(r.Script)
 	}
+	c.PTY, c.IdleTimeout = r.terminal(&f), time.Duration(r.IdleTimeoutMS)*time.Millisecond
+	f.add(r.IdleTimeoutMS < 0 || r.IdleTimeoutMS > maxTimeout.Milliseconds(), "idle_timeout_ms is not between 0 and 86400000")
+	c.Become = r.Become.plan(&f)
 	c.MaxOutput = outputCap(r.MaxOutputBytes, limit)
 	if err := errors.Join(f...); err != nil {
 		return c, err
@@ -202,7 +222,7 @@ func outputCap(asked, allowed int) int {
 
 func newExecResult(target string, r Result) ExecResult {
 	out := ExecResult{
-		Target: target, ExitCode: r.ExitCode, Signal: r.Signal, DurationMS: r.Duration.Milliseconds(),
+		Target: target, ExitCode: r.ExitCode, Signal: r.Signal, DurationMS: r.Duration.Milliseconds(), PTY: r.Terminal,
 		StdoutTruncated: r.Stdout.Truncated, StdoutBytes: r.Stdout.Total,
 		StderrTruncated: r.Stderr.Truncated, StderrBytes: r.Stderr.Total,
 	}

@@ -99,6 +99,14 @@ func TestFunctionBadRequest(t *testing.T) {
 		`{"argv":["a"],"timeout_ms":-1}`:                   "timeout_ms",
 		`{"argv":["a"],"timeout_ms":86400001}`:             "timeout_ms",
 		`{"argv":["a"],"max_output_bytes":67108865}`:       "max_output_bytes",
+		`{"argv":["a"],"idle_timeout_ms":-1}`:              "idle_timeout_ms",
+		`{"argv":["a"],"rows":5}`:                          "belong to pty",
+		`{"argv":["a"],"pty":true,"cols":10001}`:           "rows or columns",
+		`{"argv":["a"],"pty":true,"stdin":"\u0000"}`:       "NUL character",
+		`{"argv":["a"],"become":{"method":"runas"}}`:       "not one of sudo, doas, su",
+		`{"argv":["a"],"become":{"user":"-x"}}`:            "not a user's name",
+		`{"argv":["a"],"become":{"user":"a;id"}}`:          "not a user's name",
+		`{"argv":["a"],"become":{"user":"a","x":1}}`:       "JSON of the schema",
 	} {
 		if _, err := sshExec(t, p, s, request); err == nil || err.Code != hostfuncs.BadRequest || !strings.Contains(err.Message, word) {
 			t.Errorf("%s: %v, want bad_request with %q", request, err, word)

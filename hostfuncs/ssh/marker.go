@@ -11,6 +11,8 @@ type process struct {
 	pid   int
 	group int    // 0: not known
 	start string // ticks since boot, as /proc has it; "": not known
+	// within: it may be any member of its group, which is the command's alone.
+	within bool
 }
 
 // leader reports whether the process leads its own group: by what it said, or

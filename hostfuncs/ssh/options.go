@@ -20,6 +20,7 @@ type Options struct {
 	ConnectTimeout   time.Duration // all of the above, with tries and waits: 30 s
 	OpenTimeout      time.Duration // the answer to opening a channel: 10 s
 	StartTimeout     time.Duration // the answer to starting a command: 15 s
+	BecomeTimeout    time.Duration // until a shell as the other user, or in a terminal, is ready: 30 s
 	FileTimeout      time.Duration // silence of a server that owes an SFTP answer: 30 s
 	KeepAlive        time.Duration // silence after which a connection is asked for a sign of life, and has as long again to give it: 15 s
 	IdleTimeout      time.Duration // an unused connection is closed: 60 s
@@ -49,6 +50,7 @@ func (o Options) withDefaults() Options {
 		{&o.ConnectTimeout, 30 * time.Second},
 		{&o.OpenTimeout, 10 * time.Second},
 		{&o.StartTimeout, 15 * time.Second},
+		{&o.BecomeTimeout, 30 * time.Second},
 		{&o.FileTimeout, 30 * time.Second},
 		{&o.KeepAlive, 15 * time.Second},
 		{&o.IdleTimeout, 60 * time.Second},

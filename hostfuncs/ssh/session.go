@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -35,6 +36,14 @@ type session struct {
 	exit exit
 	proc process
 
+	opening *opening      // nil: the shell is not waited for
+	refused chan error    // at most one: why the command could not be begun
+	silent  chan struct{} // closed when nothing came for Command.IdleTimeout
+	lull    *time.Timer   // nil: it may be silent
+	last    bool          // it kills another session's command: nobody kills it in turn
+
+	live *live // nil: nobody is told the output as it comes
+
 	closing sync.Once
 }
 
@@ -42,6 +51,7 @@ type session struct {
 type exit struct {
 	code   int
 	signal string
+	none   bool // the server did not say
 }
 
 func newSession(p *Pool, g *group, c *conn, ch channel, e Endpoint, cmd Command) *session {
@@ -59,6 +69,16 @@ func newSession(p *Pool, g *group, c *conn, ch channel, e Endpoint, cmd Command)
 		return &capture{keep: keep, slack: cmd.Slack, floodAt: int64(keep) + p.opt.Discard, flood: flood}
 	}
 	s.out, s.err = stream(), stream()
+	if cmd.Live != nil {
+		s.live = newLive(*cmd.Live, cmd.Redact)
+		s.out.also = func(b []byte) { s.live.write("stdout", b) }
+		s.err.also = func(b []byte) { s.live.write("stderr", b) }
+	}
+	s.refused, s.silent = make(chan error, 1), make(chan struct{})
+	if cmd.IdleTimeout > 0 {
+		s.lull = time.AfterFunc(cmd.IdleTimeout, sync.OnceFunc(func() { close(s.silent) }))
+		s.lull.Stop()
+	}
 	p.wg.Go(s.listen)
 	return s
 }
@@ -103,10 +123,15 @@ func (s *session) run(ctx context.Context) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, s.stop(ctx, nil)
 	}
+	s.touch()
 	select {
 	case <-s.exited:
 	case <-s.gone:
 		return s.vanished()
+	case err := <-s.refused:
+		return Result{}, err
+	case <-s.silent:
+		return Result{}, s.stop(ctx, s.tooQuiet())
 	case <-s.flooded:
 		return Result{}, s.stop(ctx, s.tooMuch())
 	case <-ctx.Done():
@@ -124,24 +149,61 @@ func (s *session) run(ctx context.Context) (Result, error) {
 // server does not answer, the connection is cut.
 func (s *session) send() {
 	w := wrap(s.cmd, s.nonce)
-	m := &marker{nonce: s.nonce, next: s.err, found: func(p process) { s.proc = p; close(s.announce) }}
-	s.streams.Add(2)
-	s.pool.wg.Go(func() { defer s.streams.Done(); pump(s.ch, s.out.write) })
-	s.pool.wg.Go(func() { defer s.streams.Done(); pump(s.ch.Stderr(), m.write); m.flush() })
-	s.pool.wg.Go(func() { s.streams.Wait(); close(s.drained) })
+	s.read()
 	s.pool.wg.Go(func() {
-		late := time.AfterFunc(s.pool.opt.StartTimeout, s.conn.abort)
-		ok, err := s.ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{w.exec}))
-		late.Stop()
+		if s.cmd.terminal() {
+			if err := s.terminal(); err != nil {
+				s.reply <- err
+				return
+			}
+		}
+		ok, err := s.request("exec", xssh.Marshal(struct{ Command string }{w.exec}))
 		if err != nil || !ok {
 			s.reply <- s.notStarted(err)
 			return
 		}
 		s.reply <- nil
-		s.feed(w.stdin)
-		s.feed(s.cmd.Stdin)
-		_ = s.ch.CloseWrite()
+		s.supply(w.stdin)
 	})
+}
+
+// read starts the pumps. The wrapper's line comes on standard error, which in a
+// terminal is on the other stream.
+func (s *session) read() {
+	found := func(p process) {
+		p.within = s.cmd.terminal() && p.group > 1
+		s.proc = p
+		close(s.announce)
+	}
+	out, err := s.out.write, s.err.write
+	m := &marker{nonce: s.nonce, next: s.err, found: found}
+	marked, ended := m.write, m.flush
+	if s.cmd.terminal() {
+		m.next = s.out
+	}
+	if s.cmd.staged() {
+		s.opening = newOpening(s.nonce, s.cmd.Become, m.write)
+		marked, ended = s.opening.write, func() { s.opening.flush(); m.flush() }
+	}
+	if s.cmd.terminal() {
+		out, marked = marked, err
+	}
+	s.streams.Add(2)
+	s.pool.wg.Go(func() {
+		defer s.streams.Done()
+		pump(s.ch, s.touched(out))
+		if s.cmd.terminal() {
+			ended()
+		}
+	})
+	s.pool.wg.Go(func() {
+		defer s.streams.Done()
+		pump(s.ch.Stderr(), s.touched(marked))
+		if !s.cmd.terminal() {
+			ended()
+		}
+	})
+	s.pool.wg.Go(func() { s.streams.Wait(); close(s.drained) })
 }
 
 // feed writes standard input. An error means that the command does not read it
@@ -155,7 +217,10 @@ func (s *session) feed(b []byte) {
 // notStarted is the error of an exec request without a good answer.
 func (s *session) notStarted(err error) error {
 	place := s.endpoint.place()
-	if err == nil {
+	switch {
+	case errors.Is(err, errSlow):
+		return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.After, "%s: no answer to the request to run the command within %s, and the connection was closed: whether the command ran is not known", place, s.pool.opt.StartTimeout)
+	case err == nil:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s; check what the account and the SSH server allow", place, s.endpoint.Credential.Username)
 	}
 	return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s did not answer the request to run the command, and the connection is closed: whether the command ran is not known: %w", place, err)
@@ -182,8 +247,8 @@ func (s *session) result() (Result, error) {
 	default:
 		return Result{}, s.notRun()
 	}
-	r := Result{Duration: time.Since(s.started), Signal: s.exit.signal}
-	if r.Signal == "" {
+	r := Result{Duration: time.Since(s.started), Signal: s.exit.signal, Terminal: s.cmd.terminal()}
+	if r.Signal == "" && !s.exit.none {
 		code := s.exit.code
 		r.ExitCode = &code
 	}
@@ -194,9 +259,17 @@ func (s *session) result() (Result, error) {
 // notRun is the error of a command that ended without the wrapper's line: it is
 // not our command that ran.
 func (s *session) notRun() error {
+	if s.cmd.Become != nil {
+		if isReady, said := s.opening.state(); !isReady {
+			return s.notBecome("", said)
+		}
+	}
 	how := fmt.Sprintf("exit code %d", s.exit.code)
-	if s.exit.signal != "" {
+	switch {
+	case s.exit.signal != "":
 		how = "signal " + s.exit.signal
+	case s.exit.none:
+		how = "no exit code"
 	}
 	said := strings.TrimSpace(string(s.err.output(s.cmd.Redact).Bytes) + " " + string(s.out.output(s.cmd.Redact).Bytes))
 	return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After,
@@ -212,6 +285,11 @@ func (s *session) vanished() (Result, error) {
 		return s.result()
 	default:
 	}
+	if s.conn.answers() {
+		s.exit.none = true
+		s.drain()
+		return s.result()
+	}
 	return Result{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After,
 		"%s: the connection was lost %s after the command was sent, before it had ended: whether it goes on there is not known%s", s.endpoint.place(), seconds(time.Since(s.started)), s.conn.because())
 }
@@ -224,7 +302,12 @@ func (s *session) tooMuch() *hostfuncs.Error {
 // close closes the channel and gives the slot back once the server has closed it
 // too.
 func (s *session) close() {
-	s.closing.Do(func() { s.pool.hangUp(s.conn, s.ch, s.gone) })
+	s.closing.Do(func() {
+		if s.lull != nil {
+			s.lull.Stop()
+		}
+		s.pool.hangUp(s.conn, s.ch, s.gone)
+	})
 }
 
 // hangUp closes a channel and gives its slot back once gone is closed. A server

@@ -19,6 +19,7 @@ const (
 	alive               // it is still there
 	dead                // it is gone, and all of its process group
 	leader              // the process is gone; it had no group of its own, so its children may not be
+	unborn              // the command had not begun, and now cannot
 )
 
 // killSlack is how long, beyond the grace between TERM and KILL, stopping a
@@ -35,11 +36,12 @@ func (s *session) stop(ctx context.Context, err *hostfuncs.Error) error {
 	if err == nil {
 		err = hostfuncs.Ended(ctx, hostfuncs.After, "run on %s, %s after the command was sent", s.endpoint.place(), seconds(time.Since(s.started)))
 	}
-	err.Stopped = f == dead
+	err.Stopped = f == dead || f == unborn
 	err.Message += ". " + map[fate]string{
 		dead:    "The remote process was killed, with its process group; it is confirmed dead",
 		leader:  "The remote process is confirmed dead; the server gave it no process group of its own, so children of it may go on",
 		alive:   "The remote process could not be killed: it is still there",
+		unborn:  "The command had not begun, and cannot any more: its text was not sent",
 		unknown: "Whether the remote process still runs is not known: the server did not say",
 	}[f]
 	return err
@@ -47,27 +49,38 @@ func (s *session) stop(ctx context.Context, err *hostfuncs.Error) error {
 
 // kill stops the command's process group by a second session.
 func (s *session) kill(ctx context.Context) fate {
+	if s.last {
+		return unknown
+	}
+	if s.opening != nil && s.opening.abandon() {
+		return unborn
+	}
+	patience := time.NewTimer(s.pool.opt.KillGrace)
+	defer patience.Stop()
 	select {
 	case <-s.announce:
 	case <-s.drained: // all that came has been read
+	case <-patience.C: // it has not even started the wrapper
 	case <-ctx.Done():
-		s.conn.abort() // it has not even started the wrapper
-		return unknown
 	}
 	select {
 	case <-s.announce:
 	default:
-		return unknown
+		f := s.signal(ctx)
+		if f == unknown && ctx.Err() != nil {
+			s.conn.abort()
+		}
+		return f
 	}
 	grace := int(s.pool.opt.KillGrace / (50 * time.Millisecond))
 	nonce := newNonce()
-	said, ok := s.pool.ask(ctx, s, killCommand(nonce, s.proc, grace))
+	said, ok := s.pool.ask(ctx, s, killArgv(nonce, s.proc, grace))
 	if !ok {
 		return unknown
 	}
 	switch _, word, _ := strings.Cut(said, nonce+" "); strings.TrimSpace(word) {
 	case "dead":
-		if !s.proc.leader() {
+		if !s.proc.within && !s.proc.leader() {
 			return leader
 		}
 		return dead
@@ -77,10 +90,27 @@ func (s *session) kill(ctx context.Context) fate {
 	return unknown
 }
 
-// ask runs a small text on the session's server and returns its standard output.
-// It goes over the session's own connection, beyond the usual number of sessions
-// on it, and over another one when the server does not take it there.
-func (p *Pool) ask(ctx context.Context, s *session, text string) (string, bool) {
+// ask runs a command on the session's server and returns its standard output. It
+// goes over the session's own connection, beyond the usual number of sessions on
+// it, and over another one when the server does not take it there. What became
+// another user is asked about as that user.
+func (p *Pool) ask(ctx context.Context, s *session, argv []string) (string, bool) {
+	c, ch, ok := p.beside(ctx, s)
+	if !ok {
+		return "", false
+	}
+	if s.cmd.Become != nil {
+		k := newSession(p, s.group, c, ch, s.endpoint, Command{Argv: argv, Become: s.cmd.Become, MaxOutput: 64 << 10})
+		k.last = true
+		defer k.close()
+		res, err := k.run(ctx)
+		return string(res.Stdout.Bytes), err == nil
+	}
+	return p.answer(ctx, c, ch, "exec "+Join(argv))
+}
+
+// beside opens one more channel for what concerns a session.
+func (p *Pool) beside(ctx context.Context, s *session) (*conn, channel, bool) {
 	p.mu.Lock()
 	standing := !s.conn.gone
 	if standing {
@@ -90,18 +120,15 @@ func (p *Pool) ask(ctx context.Context, s *session, text string) (string, bool) 
 	if standing {
 		ch, err := s.conn.openChannel(ctx)
 		if err == nil {
-			return p.answer(ctx, s.conn, ch, text)
+			return s.conn, ch, true
 		}
 		if ctx.Err() != nil {
 			s.conn.abort() // it does not answer
-			return "", false
+			return nil, channel{}, false
 		}
 	}
 	c, ch, err := p.channel(ctx, s.group, s.endpoint)
-	if err != nil {
-		return "", false
-	}
-	return p.answer(ctx, c, ch, text)
+	return c, ch, err == nil
 }
 
 // answer runs a text on an open channel and returns up to 64 KiB of its output.

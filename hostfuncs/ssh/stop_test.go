@@ -25,10 +25,26 @@ func quick() ssh.Options {
 // ids once there are n, and the end of the call.
 func spawn(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint, text string, n int) ([]int, <-chan error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "pids")
+	return spawnAs(t, ctx, p, e, ssh.Command{}, text, n)
+}
+
+// spawnAs is spawn for a command that has more than arguments. Any user may write
+// to the file.
+func spawnAs(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint, c ssh.Command, text string, n int) ([]int, <-chan error) {
+	t.Helper()
+	f, err := os.CreateTemp("", "opsconductor-pids-") //nolint:usetesting // other users read it, and the test's own folder is closed to them
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := f.Name()
+	t.Cleanup(func() { _ = os.Remove(file) })
+	if err := errors.Join(f.Chmod(0o666), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	c.Argv = []string{"sh", "-c", text, "sh", file}
 	done := make(chan error, 1)
 	go func() {
-		_, err := p.Exec(ctx, e, ssh.Command{Argv: []string{"sh", "-c", text, "sh", file}})
+		_, err := p.Exec(ctx, e, c)
 		done <- err
 	}()
 	var pids []int

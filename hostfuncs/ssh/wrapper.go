@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -33,37 +34,75 @@ type wrapped struct {
 	stdin []byte // what goes before the command's own standard input
 }
 
+// announceHere is announce in a terminal: setsid would take the command away from
+// it, and its process group has nobody else's processes.
+const announceHere = `_oc5=; { read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
+	`echo %s $$ $_oc5 $_oc6 >&2; `
+
+// isReady says that the shell waits for the command's text.
+const isReady = `n=%s; echo "$n` + readyMark + `" >&2; `
+
 // wrap returns the text that runs a valid command under the nonce.
 func wrap(c Command, nonce string) wrapped {
+	if c.staged() {
+		return stagedWrap(c, nonce)
+	}
 	boot := fmt.Sprintf(announce, nonce)
 	if args := Join(c.Argv); len(c.Env) == 0 && len(args) <= inlineMax && !strings.ContainsAny(args, "\n\\!") {
 		return wrapped{exec: "exec /bin/sh -c " + Quote(boot+become) + " sh " + args}
 	}
+	text := script(c, boot, become)
+	return wrapped{exec: "exec /bin/sh -c " + Quote(fmt.Sprintf(fetch, len(text))) + " sh", stdin: []byte(text)}
+}
+
+// script is the text that a shell fetches: one compound command.
+func script(c Command, boot, last string) string {
 	var b strings.Builder
 	b.WriteString("{ set -- " + Join(c.Argv) + "\n" + boot)
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		b.WriteString("\nexport " + name + "=" + Quote(c.Env[name]))
 	}
-	b.WriteString("\n" + become + "\n}")
-	text := b.String()
-	return wrapped{exec: "exec /bin/sh -c " + Quote(fmt.Sprintf(fetch, len(text))) + " sh", stdin: []byte(text)}
+	b.WriteString("\n" + last + "\n}")
+	return b.String()
+}
+
+// stagedWrap is wrap for a command in a terminal, or as another user: a shell says
+// when it is ready, and only then it is sent anything. In a terminal the command's
+// standard input is a here-document of the text, as a terminal changes bytes.
+func stagedWrap(c Command, nonce string) wrapped {
+	boot, last, inner := fmt.Sprintf(announce, nonce), become, fmt.Sprintf(isReady, nonce)
+	if c.terminal() {
+		boot, inner = cookedTerminal+fmt.Sprintf(announceHere, nonce), rawTerminal+inner
+		if len(c.Stdin) > 0 {
+			last = `exec "$@" <<"` + nonce + "\"\n" + strings.TrimSuffix(string(c.Stdin), "\n") + "\n" + nonce
+		} else {
+			last = `exec "$@"`
+		}
+	}
+	text := script(c, boot, last)
+	inner += fmt.Sprintf(fetch, len(text))
+	w := wrapped{exec: "exec /bin/sh -c " + Quote(inner) + " sh", stdin: []byte(text)}
+	if c.Become != nil {
+		w.exec = c.Become.exec(nonce, "unset LC_ALL; "+inner)
+	}
+	return w
 }
 
 // killText ends a process group (or, with "one", a single process) and says on
 // standard output, after the nonce, whether it is gone. Its arguments: nonce,
 // process id, start time in ticks ("-": not known), "group" or "one", twentieths
-// of a second between TERM and KILL.
+// of a second between TERM and KILL, and the group's id.
 //
 // alive asks /proc where it shows all processes: there a zombie counts as gone,
 // and a process of another user (sudo) as alive, which kill could not tell. A
 // process id that was given to another process since is known by its start time.
-const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; t=-$p; [ $m = group ] || t=$p; ` +
+const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; q=${6:-$p}; t=-$q; [ $m = group ] || t=$p; ` +
 	`same() { [ $b = - ] && return 0; { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 0; set -- ${l##*) }; [ "${20}" = $b ]; }; ` +
 	`alive() { ` +
 	`if { IFS= read -r l </proc/1/stat; } 2>/dev/null; then ` +
 	`if [ $m = one ]; then { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 1; set -- ${l##*) }; case $1 in Z|X) return 1;; esac; return 0; fi; ` +
 	`for f in /proc/[0-9]*/stat; do { IFS= read -r l <$f; } 2>/dev/null || continue; set -- ${l##*) }; ` +
-	`case "$3 $1" in "$p Z"|"$p X") ;; "$p "*) return 0;; esac; done; return 1; fi; ` +
+	`case "$3 $1" in "$q Z"|"$q X") ;; "$q "*) return 0;; esac; done; return 1; fi; ` +
 	`l=$(LC_ALL=C; export LC_ALL; kill -s 0 -- $t 2>&1) && return 0; case $l in *"o such process"*) return 1;; esac; return 0; }; ` +
 	`end() { echo $n $1; exit 0; }; ` +
 	`await() { i=0; while [ $i -lt $1 ]; do alive || end dead; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); done; }; ` +
@@ -71,15 +110,18 @@ const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; t=-$p; [ $m = 
 	`kill -s TERM -- $t; kill -s CONT -- $t; await $g; ` +
 	`kill -s KILL -- $t; await 20; end alive`
 
-// killCommand returns the exec request's command that stops a process.
-func killCommand(nonce string, p process, grace int) string {
-	mode := "group"
-	if !p.leader() {
+// killArgv returns the command that stops a process.
+func killArgv(nonce string, p process, grace int) []string {
+	mode, group := "group", p.pid
+	switch {
+	case p.within:
+		group = p.group
+	case !p.leader():
 		mode = "one"
 	}
 	start := p.start
 	if start == "" {
 		start = "-"
 	}
-	return "exec /bin/sh -c " + Quote(killText) + fmt.Sprintf(" sh %s %d %s %s %d", nonce, p.pid, start, mode, grace)
+	return []string{"/bin/sh", "-c", killText, "sh", nonce, strconv.Itoa(p.pid), start, mode, strconv.Itoa(grace), strconv.Itoa(group)}
 }

@@ -78,6 +78,9 @@ func goType(b *bytes.Buffer, f Function, d Def) error {
 		if d.Name != "request" && !p.Required && scalar(p.Schema) {
 			kind = "*" + kind
 		}
+		if d.Name == "request" && !p.Required && p.Schema.Ref != "" {
+			kind = "*" + kind // an object that is empty says something else than none
+		}
 		omit := ",omitempty"
 		if p.Required {
 			omit = ""

@@ -7,7 +7,7 @@
 // NameRequest and NameResult; other $defs become types that carry the function's
 // name. A property that is not required is left out when it has its zero value;
 // in a result, where its absence says something, a number or boolean is a
-// pointer. A string with contentEncoding base64 is bytes.
+// pointer, and so is an object in a request. A string with contentEncoding base64 is bytes.
 package main
 
 import (

@@ -59,6 +59,8 @@ type FakeConfig struct {
 	Drop int
 	// Flood sends output without end in place of running the command.
 	Flood bool
+	// NoExit closes a session without a word of how its command ended.
+	NoExit bool
 	// Crypto are the algorithms; zero: x/crypto's own.
 	Crypto ssh.Config
 	// RefuseSessions answers every opening of a session with a refusal.
@@ -331,6 +333,9 @@ func (f *Fake) command(ctx context.Context, ch ssh.Channel, text string) {
 		_ = in.Close()
 	})
 	err = cmd.Run()
+	if f.conf.NoExit {
+		return
+	}
 	var ee *exec.ExitError
 	if errors.As(err, &ee) {
 		if ws, ok := ee.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

@@ -184,13 +184,45 @@ type SSHExecRequest struct {
 	// limit: the attempt's limit. 64 MiB over it, the remote process is killed and the error is
 	// output_limit.
 	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
+	// Milliseconds for which the program may write nothing; then it is killed. 0: as long as it likes.
+	IdleTimeoutMS int `json:"idle_timeout_ms,omitempty"`
+	// Give the program a terminal. Both streams are in stdout then. Standard input, where there is any,
+	// is a pipe all the same: it has no NUL characters, and a line feed is added where its end has
+	// none. Nothing is echoed, and lines end with a line feed alone.
+	Pty bool `json:"pty,omitempty"`
+	// With pty: the terminal's rows. 0: 24.
+	Rows int `json:"rows,omitempty"`
+	// With pty: the terminal's columns. 0: 80.
+	Cols int `json:"cols,omitempty"`
+	// With pty: the terminal's type. Empty: dumb.
+	Term   string         `json:"term,omitempty"`
+	Become *SSHExecBecome `json:"become,omitempty"`
+	// Write the output to the attempt's log too, line by line as it comes, redacted: at most 128 KiB
+	// and 100 lines a second, and a line says what was left out.
+	Stream bool `json:"stream,omitempty"`
+}
+
+// SSHExecBecome is part of what ssh_exec is asked or answers. The user that it runs as. The
+// method's program starts /bin/sh as that user, so the target's rules have to allow that. LC_ALL is
+// taken out of the environment. When it fails the error is become_failed, and nothing has run.
+type SSHExecBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal
+	// only, so with one pty is true in the result.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers the program's prompt, once. Empty: for sudo and
+	// doas the password that was used to log in; otherwise none, and a program that asks for one is an
+	// error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHExecResult is what ssh_exec answers.
 type SSHExecResult struct {
 	// Name of the target that it ran on.
 	Target string `json:"target"`
-	// The exit code. Absent when a signal ended the program.
+	// The exit code. Absent when a signal ended the program, and when the target did not say how it
+	// ended. doas and su may give 128 and the signal's number for a signal.
 	ExitCode *int `json:"exit_code,omitempty"`
 	// The signal that ended the program, without SIG (TERM, KILL). Absent when it exited by itself.
 	Signal string `json:"signal,omitempty"`
@@ -212,6 +244,8 @@ type SSHExecResult struct {
 	StderrBytes int `json:"stderr_bytes"`
 	// Milliseconds from asking the target to run it to its end.
 	DurationMS int `json:"duration_ms"`
+	// The program had a terminal, asked for or needed: both streams are in stdout.
+	Pty bool `json:"pty"`
 }
 
 // SSHGet calls the host function ssh_get. Reads a whole regular file of a target over SFTP. A file

@@ -1,0 +1,143 @@
+package ssh_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"opsconductor.dev/hostfuncs/ssh"
+	"opsconductor.dev/hostfuncs/ssh/sshtest"
+)
+
+// accountNumber makes the names of test users different.
+var accountNumber atomic.Int64 //nolint:gochecknoglobals // names have to differ over all tests
+
+// account is a user of this machine, made for a test and removed with it.
+type account struct{ name, password string }
+
+// needs skips a test that has to be root, and fails where a program is missing.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("users of this machine can be made by root only: run the tests as root")
+	}
+	for _, p := range append(programs, "useradd", "userdel", "chpasswd") {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Fatalf("%s is missing: run scripts/setup.sh", p)
+		}
+	}
+}
+
+// system runs a program of the machine; it has to succeed.
+func system(t *testing.T, stdin string, argv ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...) //nolint:gosec // the test's own words
+	cmd.Stdin = strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v: %s", argv, err, out)
+	}
+}
+
+// accountsLock is held while the machine's list of users changes, by all tests
+// that run on it.
+func accountsLock(t *testing.T) func() {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "opsconductor-accounts.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = f.Close() }
+}
+
+// newAccount makes a user with a password and a login shell.
+func newAccount(t *testing.T, shell string) account {
+	t.Helper()
+	n := accountNumber.Add(1)
+	a := account{fmt.Sprintf("oct%dx%d", os.Getpid(), n), fmt.Sprintf("canary-%d-%d-Pa55'\"$x", os.Getpid(), n)}
+	defer accountsLock(t)()
+	system(t, "", "useradd", "-M", "-d", "/", "-s", shell, a.name)
+	t.Cleanup(func() {
+		defer accountsLock(t)()
+		_ = exec.CommandContext(context.Background(), "pkill", "-KILL", "-u", a.name).Run() //nolint:gosec // the test's own user
+		system(t, "", "userdel", "-f", a.name)
+	})
+	system(t, a.name+":"+a.password+"\n", "chpasswd")
+	return a
+}
+
+// sudoers adds lines to what sudo allows.
+func sudoers(t *testing.T, lines ...string) {
+	t.Helper()
+	file := fmt.Sprintf("/etc/sudoers.d/opsconductor-%d-%d", os.Getpid(), accountNumber.Add(1))
+	t.Cleanup(func() { _ = os.Remove(file) })
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// doasRules adds lines to what doas allows, and takes them out again. There is one
+// file, so tests of several packages share it.
+func doasRules(t *testing.T, lines ...string) {
+	t.Helper()
+	const file = "/etc/doas.conf"
+	change := func(f func([]string) []string) {
+		defer accountsLock(t)()
+		old, _ := os.ReadFile(file)
+		rules := f(strings.Split(strings.TrimSuffix(string(old), "\n"), "\n"))
+		rules = slices.DeleteFunc(rules, func(l string) bool { return l == "" })
+		if len(rules) == 0 {
+			_ = os.Remove(file)
+			return
+		}
+		if err := os.WriteFile(file, []byte(strings.Join(rules, "\n")+"\n"), 0o400); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		change(func(rules []string) []string {
+			return slices.DeleteFunc(rules, func(l string) bool { return slices.Contains(lines, l) })
+		})
+	})
+	change(func(rules []string) []string { return append(rules, lines...) })
+}
+
+// accountServer starts an sshd into which every user of the machine may log in
+// with the server's client key.
+func accountServer(t *testing.T, options ...string) *sshtest.Server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "opsconductor-keys-") //nolint:usetesting // other users read it, and the test's own folder is closed to them
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the users read it
+		t.Fatal(err)
+	}
+	keys := filepath.Join(dir, "keys")
+	srv := server(t, sshtest.Config{Options: append(options, "AuthorizedKeysFile "+keys)})
+	pub, err := sshtest.PublicKey(srv.ClientKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(keys, []byte(pub+"\n"), 0o644); err != nil { //nolint:gosec // the users read it
+		t.Fatal(err)
+	}
+	return srv
+}
+
+// as returns the endpoint for a user.
+func as(srv *sshtest.Server, a account) ssh.Endpoint {
+	e := endpoint(srv)
+	e.Credential.Username = a.name
+	return e
+}

@@ -1,0 +1,123 @@
+package ssh
+
+import (
+	"bytes"
+	"sync"
+)
+
+// readyMark stands behind the nonce in the line that says that the shell waits for
+// the command's text.
+const readyMark = "+ready"
+
+// stage is an event of what comes before the shell is ready.
+type stage int
+
+const (
+	ready      stage = iota + 1 // the shell waits for the command's text
+	prompted                    // the become program waits for the password
+	questioned                  // it waits for something else
+	rambling                    // so much came that nobody looks any more
+)
+
+// opening reads a stream up to the line that says that the shell is ready: the
+// noise of the login shell, and prompts and complaints of a become program.
+type opening struct {
+	mark   string
+	asks   func(said []byte) (prompt, ours bool) // nil: nobody asks
+	next   func([]byte)
+	drop   bool // what comes before the line is not the command's output
+	events chan stage
+
+	mu     sync.Mutex
+	held   []byte
+	from   int // of held: what came after the last prompt
+	passed bool
+	given  bool // up: no text is sent any more
+}
+
+func newOpening(nonce string, b *Become, next func([]byte)) *opening {
+	o := &opening{mark: nonce + readyMark, next: next, events: make(chan stage, 8)}
+	if b != nil {
+		o.drop = true
+		o.asks = func(said []byte) (bool, bool) { return b.asks(nonce, said) }
+	}
+	return o
+}
+
+// write takes a part of the stream.
+func (o *opening) write(b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.passed {
+		o.next(b)
+		return
+	}
+	o.held = append(o.held, b...)
+	if at := bytes.Index(o.held, []byte(o.mark)); at >= 0 && !o.given {
+		end := bytes.IndexByte(o.held[at:], '\n')
+		if end < 0 {
+			return
+		}
+		o.passed = true
+		if !o.drop {
+			o.next(o.held[:at])
+		}
+		o.next(o.held[at+end+1:])
+		o.held = nil
+		o.tell(ready)
+		return
+	}
+	if len(o.held) > markerMax {
+		o.passed = true
+		o.tell(rambling)
+		return
+	}
+	if o.asks == nil || len(b) == 0 {
+		return
+	}
+	if prompt, ours := o.asks(o.held[o.from:]); prompt {
+		o.from = len(o.held)
+		if ours {
+			o.tell(prompted)
+		} else {
+			o.tell(questioned)
+		}
+	}
+}
+
+// abandon sees to it that the shell is never taken for ready; false: it was already.
+func (o *opening) abandon() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.passed && o.held == nil {
+		return false
+	}
+	o.given = true
+	return true
+}
+
+// tell never waits: who asks eight times gets no further answer.
+func (o *opening) tell(e stage) {
+	select {
+	case o.events <- e:
+	default:
+	}
+}
+
+// flush gives up what is held back, where it counts as output.
+func (o *opening) flush() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.passed && !o.drop {
+		o.passed = true
+		o.next(o.held)
+		o.held = nil
+	}
+}
+
+// state returns whether the shell was ready, and what was said before that.
+func (o *opening) state() (isReady bool, said []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.passed && o.held == nil, bytes.Clone(o.held)
+}

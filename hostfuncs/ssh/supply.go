@@ -1,0 +1,169 @@
+package ssh
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// request sends a request on the channel. A server that does not answer in time
+// loses the connection, and the error is errSlow.
+func (s *session) request(kind string, payload []byte) (bool, error) {
+	var late atomic.Bool
+	limit := time.AfterFunc(s.pool.opt.StartTimeout, func() { late.Store(true); s.conn.abort() })
+	defer limit.Stop()
+	ok, err := s.ch.SendRequest(kind, true, payload)
+	if err != nil && late.Load() {
+		return false, errSlow
+	}
+	return ok, err //nolint:wrapcheck // the caller words it
+}
+
+// supply sends what the wrapper and the command read: the command's text, and its
+// standard input. A shell that says when it is ready is waited for.
+func (s *session) supply(text []byte) {
+	if s.opening != nil && !s.prepare() {
+		return
+	}
+	s.feed(text)
+	if !s.cmd.terminal() {
+		s.feed(s.cmd.Stdin)
+		_ = s.ch.CloseWrite()
+		return
+	}
+	select { // the terminal edits lines again
+	case <-s.announce:
+		s.feed([]byte(endOfInput))
+	case <-s.exited:
+	case <-s.gone:
+	}
+}
+
+// prepare waits until the shell is ready, and answers the become program's prompt
+// once. Nothing else is ever sent before the shell is ready.
+func (s *session) prepare() bool {
+	t := time.NewTimer(s.pool.opt.BecomeTimeout)
+	defer t.Stop()
+	b, answered := s.cmd.Become, false
+	for {
+		select {
+		case e := <-s.opening.events:
+			switch {
+			case e == ready:
+				return true
+			case e == prompted && b.Password != nil && !answered:
+				answered = true
+				s.answer(b.Password)
+			default:
+				s.giveUp(e, answered)
+				return false
+			}
+		case <-t.C:
+			s.giveUp(0, answered)
+			return false
+		case <-s.exited:
+			return false
+		case <-s.gone:
+			return false
+		}
+	}
+}
+
+// answer sends a password and forgets the copy.
+func (s *session) answer(p hostfuncs.Secret) {
+	line := append([]byte(nil), p.Reveal()...)
+	line = append(line, '\n')
+	s.feed(line)
+	clear(line)
+}
+
+// giveUp ends the session of a command that cannot be begun.
+func (s *session) giveUp(e stage, answered bool) {
+	_, said := s.opening.state()
+	if s.cmd.Become == nil {
+		s.refused <- hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before,
+			"%s gave a terminal, and did not start a shell within %s; check what the account runs when it logs in", s.endpoint.place(), s.pool.opt.BecomeTimeout)
+		s.close()
+		return
+	}
+	cause := NoAnswer
+	switch found := s.cmd.Become.cause(string(said)); {
+	case found != BecomeRefused:
+		cause = found
+	case answered && (e == prompted || e == questioned):
+		cause = WrongPassword
+	case e == prompted || e == questioned:
+		cause = PasswordRequired
+	}
+	s.refused <- s.notBecome(cause, said)
+	s.close() // the program reads the end of its input, and ends
+}
+
+// notBecome returns the error of a become program that did not start the shell.
+func (s *session) notBecome(cause BecomeCause, said []byte) error {
+	b := s.cmd.Become
+	if cause == "" {
+		cause = b.cause(string(said))
+	}
+	if s.cmd.Redact != nil {
+		said = s.cmd.Redact(said)
+	}
+	return b.failed(s.endpoint.place(), cause, cleaned(string(said), s.nonce))
+}
+
+// cleaned takes the wrapper's own marks out of what a person reads.
+func cleaned(said, nonce string) string {
+	said = wrapperText.ReplaceAllString(said, "/bin/sh'")
+	return strings.NewReplacer(nonce+passwordMark, "", nonce+"-missing", "", nonce, "").Replace(said)
+}
+
+// wrapperText is the wrapper where a become program shows what it was to run.
+var wrapperText = regexp.MustCompile(`/bin/sh -c [^\n]* sh'`) //nolint:gochecknoglobals // a constant
+
+// touch says that something came, or that the command has begun.
+func (s *session) touch() {
+	if s.lull != nil {
+		s.lull.Reset(s.cmd.IdleTimeout)
+	}
+}
+
+// touched is a stream's sink that notes that something came.
+func (s *session) touched(write func([]byte)) func([]byte) {
+	if s.lull == nil {
+		return write
+	}
+	return func(b []byte) {
+		if len(b) > 0 {
+			s.touch()
+		}
+		write(b)
+	}
+}
+
+// tooQuiet is the error of a command that has written nothing for too long.
+func (s *session) tooQuiet() *hostfuncs.Error {
+	return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.After, "%s: the command wrote nothing for %s (its idle timeout), %s after it was sent, so it was stopped",
+		s.endpoint.place(), s.cmd.IdleTimeout, seconds(time.Since(s.started)))
+}
+
+// signal ends what runs where the wrapper has not said which process it is: by the
+// server's own means, where it has them (RFC 4254 section 6.9).
+func (s *session) signal(ctx context.Context) fate {
+	s.pool.wg.Go(func() { _, _ = s.ch.SendRequest("signal", false, xssh.Marshal(struct{ Signal string }{"KILL"})) })
+	t := time.NewTimer(s.pool.opt.KillGrace)
+	defer t.Stop()
+	select {
+	case <-s.exited:
+		return leader
+	case <-s.gone:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	return unknown
+}
