@@ -96,7 +96,12 @@ func (cl *Cluster) start(ctx context.Context, bin string, credential *syscall.Cr
 	if err := cl.configure(filepath.Join(data, "postgresql.conf"), settings); err != nil {
 		return err
 	}
-	cl.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data) //nolint:gosec,noctx // it outlives ctx; Stop ends it
+	return cl.serve(ctx, bin, credential)
+}
+
+// serve runs the server on the cluster's data, and returns when it answers.
+func (cl *Cluster) serve(ctx context.Context, bin string, credential *syscall.Credential) error {
+	cl.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", filepath.Join(cl.dir, "data")) //nolint:gosec,noctx // it outlives ctx; Stop ends it
 	cl.cmd.Dir = cl.dir
 	// In a group of its own, so that a Ctrl-C does not reach it as well.
 	cl.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Setpgid: true}
