@@ -72,7 +72,7 @@ func (c *cli) pluginUploadCommand() *cobra.Command {
 			if err != nil {
 				return &inFile{name: args[0], err: err}
 			}
-			return c.showPlugin(p)
+			return c.reviewPlugin(cmd.Context(), host, p)
 		},
 	}
 }
@@ -121,7 +121,7 @@ func (c *cli) pluginShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.showPlugin(p)
+			return c.reviewPlugin(cmd.Context(), host, p)
 		},
 	}
 }
@@ -175,7 +175,7 @@ func granted(grants []client.Grant, function string) string {
 
 func (c *cli) pluginActivateCommand() *cobra.Command {
 	var each []string
-	var all bool
+	var all, approve bool
 	var file string
 	cmd := &cobra.Command{
 		Use: "activate PLUGIN", Short: "Let plans use a plugin version, with exactly these grants", Args: takes("PLUGIN"),
@@ -189,6 +189,7 @@ func (c *cli) pluginActivateCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&each, "grant", nil, "a grant: FUNCTION[:targets=A,B;tags=…;addresses=…;credentials=…]")
 	cmd.Flags().StringVar(&file, "grants-file", "", "file with a JSON array of grants, - for standard input")
 	cmd.Flags().BoolVar(&all, "grant-all", false, "grant every function of the manifest on all targets and addresses")
+	cmd.Flags().BoolVar(&approve, "approve-changes", false, "approve that it asks for more than the active version was granted (see plugin show)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		host, err := c.remote()
 		if err != nil {
@@ -202,7 +203,11 @@ func (c *cli) pluginActivateCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if p, err = host.ActivatePlugin(cmd.Context(), p.Digest, grants, p.RowNumber); err != nil {
+		activate := host.ActivatePlugin
+		if approve {
+			activate = host.ActivateChangedPlugin
+		}
+		if p, err = activate(cmd.Context(), p.Digest, grants, p.RowNumber); err != nil {
 			return err
 		}
 		return c.showPlugin(p)

@@ -9,7 +9,8 @@ import (
 
 // Activation is the body of a plugin's activation.
 type Activation struct {
-	Grants []automation.Grant `json:"grants" maxItems:"200" nullable:"false" doc:"All of the plugin's grants: those it had and that are not here are withdrawn."`
+	Grants         []automation.Grant `json:"grants" maxItems:"200" nullable:"false" doc:"All of the plugin's grants: those it had and that are not here are withdrawn."`
+	ApproveChanges bool               `json:"approve_changes,omitempty" doc:"Approve that the version asks for more than the active one was granted (see the version's review)."`
 }
 
 // DigestRef names a plugin version in a path.
@@ -43,8 +44,13 @@ func addPlugins(a *API) {
 		id: "get-plugin", method: http.MethodGet, path: one, tag: tag, access: anyToken, summary: "Read a plugin version",
 	}, a.getPlugin)
 	register(a, operation{
+		id: "review-plugin", method: http.MethodGet, path: one + "/review", tag: tag, access: anyToken,
+		summary: "What a plugin version is, and how it differs from the active one",
+	}, a.reviewPlugin)
+	register(a, operation{
 		id: "activate-plugin", method: http.MethodPost, path: one + "/activate", tag: tag, access: adminToken, body: jsonBody[Activation](),
 		summary: "Let plans use a plugin version, with exactly these grants",
+		about:   "409 with what is new when it asks for more than the active version of the same plugin was granted, or an action has another effect, and approve_changes is not true.",
 	}, a.activatePlugin)
 	register(a, operation{
 		id: "disable-plugin", method: http.MethodPost, path: one + "/disable", tag: tag, access: adminToken,
@@ -73,6 +79,16 @@ func (a *API) getPlugin(ctx context.Context, in *struct {
 	return answerPlugin(p, http.StatusOK), err //nolint:wrapcheck // problemOf reads the service's error
 }
 
+type reviewOut struct{ Body automation.PluginReview }
+
+func (a *API) reviewPlugin(ctx context.Context, in *struct {
+	Plugin string `path:"plugin" maxLength:"256" doc:"The plugin version's digest, or NAME@VERSION, or NAME alone where it can mean one version only."`
+},
+) (*reviewOut, error) {
+	r, err := a.config.Service.ReviewPlugin(ctx, Principal(ctx), in.Plugin)
+	return &reviewOut{Body: r}, err //nolint:wrapcheck // problemOf reads the service's error
+}
+
 func (a *API) activatePlugin(ctx context.Context, in *struct {
 	DigestRef
 	OptionalPrecondition
@@ -86,7 +102,11 @@ func (a *API) activatePlugin(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.config.Service.ActivatePlugin(ctx, Principal(ctx), automation.Digest(in.Digest), r.Grants, version)
+	activate := a.config.Service.ActivatePlugin
+	if r.ApproveChanges {
+		activate = a.config.Service.ActivateChangedPlugin
+	}
+	p, err := activate(ctx, Principal(ctx), automation.Digest(in.Digest), r.Grants, version)
 	return answerPlugin(p, http.StatusOK), changed(err, version, a.pluginVersion(ctx, in.Digest))
 }
 

@@ -80,6 +80,8 @@ type Plugins interface {
 	Plugins(ctx context.Context, p automation.Principal) ([]automation.Plugin, error)
 	Plugin(ctx context.Context, p automation.Principal, ref string) (automation.Plugin, error)
 	ActivatePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error)
+	ActivateChangedPlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error)
+	ReviewPlugin(ctx context.Context, p automation.Principal, ref string) (automation.PluginReview, error)
 	DisablePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, version int64) (automation.Plugin, error)
 }
 

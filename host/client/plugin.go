@@ -30,15 +30,34 @@ func (c *Client) UploadPlugin(ctx context.Context, wasm []byte) (Plugin, error) 
 	return out, err
 }
 
+// ReviewPlugin returns what the version that ref names is, and how it differs from
+// the active version of the same plugin.
+func (c *Client) ReviewPlugin(ctx context.Context, ref string) (PluginReview, error) {
+	var out PluginReview
+	err := c.send(ctx, get("v1", "plugins", segment(ref), "review"), &out)
+	return out, err
+}
+
 // ActivatePlugin lets plans use a plugin version, with exactly these grants.
 // version is the record's that the change is made from; 0: whatever it is now.
 func (c *Client) ActivatePlugin(ctx context.Context, digest Digest, grants []Grant, version int64) (Plugin, error) {
+	return c.activate(ctx, digest, grants, version, false)
+}
+
+// ActivateChangedPlugin is ActivatePlugin by somebody who has seen what the version
+// asks for on top of the active one's, and approves it.
+func (c *Client) ActivateChangedPlugin(ctx context.Context, digest Digest, grants []Grant, version int64) (Plugin, error) {
+	return c.activate(ctx, digest, grants, version, true)
+}
+
+func (c *Client) activate(ctx context.Context, digest Digest, grants []Grant, version int64, approve bool) (Plugin, error) {
 	if grants == nil {
 		grants = []Grant{}
 	}
 	body := struct {
-		Grants []Grant `json:"grants"`
-	}{grants}
+		Grants         []Grant `json:"grants"`
+		ApproveChanges bool    `json:"approve_changes,omitempty"`
+	}{grants, approve}
 	var out Plugin
 	err := c.send(ctx, match(http.MethodPost, version, "v1", "plugins", segment(string(digest)), "activate").json(body), &out)
 	return out, err

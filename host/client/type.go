@@ -36,6 +36,8 @@ type (
 	CredentialScope = automation.CredentialScope
 	// Plugin is one version of a plugin.
 	Plugin = automation.Plugin
+	// PluginReview is what a plugin version is, and how it differs from the active one.
+	PluginReview = automation.PluginReview
 	// Grant is an operator's leave for a plugin to call a host function.
 	Grant = automation.Grant
 	// Token is an API token, without its secret.

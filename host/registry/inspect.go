@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -14,26 +15,7 @@ import (
 )
 
 // Findings is what an operator should know of an artifact before activating it.
-type Findings struct {
-	Digest automation.Digest `json:"digest"`
-	Size   int               `json:"size"`
-	// HostFunctions that the module imports, and those that the manifest wants but
-	// the module never calls.
-	HostFunctions []string `json:"host_functions"`
-	Unused        []string `json:"unused_host_functions,omitempty"`
-	// Imports lists all imports as MODULE NAME.
-	Imports        []string `json:"imports"`
-	Actions        []string `json:"actions"`
-	Functions      int      `json:"functions"`
-	CodeBytes      int      `json:"code_bytes"`
-	DataBytes      int      `json:"data_bytes"`
-	LargestBody    int      `json:"largest_function_bytes"`
-	DeepestNesting int      `json:"deepest_nesting"`
-	CompileCost    int64    `json:"compile_cost"`
-	MemoryBytes    int64    `json:"memory_bytes"` // at the start
-	// Compile is how long the compile took; little when it was known already.
-	Compile time.Duration `json:"compile_ns"`
-}
+type Findings = automation.PluginFindings
 
 // Inspect checks an artifact before anything of it is stored or instantiated and
 // returns its manifest. Errors are *automation.Error or automation.Errors: all
@@ -45,19 +27,31 @@ func (r *Registry) Inspect(ctx context.Context, wasm []byte) (automation.Manifes
 
 // Examine is Inspect with findings for operators.
 func (r *Registry) Examine(ctx context.Context, wasm []byte) (automation.Manifest, Findings, error) {
+	began := time.Now()
 	f, c, err := r.verify(wasm)
 	if err != nil {
 		return automation.Manifest{}, Findings{}, err
 	}
-	found := r.find(f, c.manifest, wasm)
-	began := time.Now()
+	found := find(f, c.manifest, wasm)
 	m, err := r.engine.Load(ctx, found.Digest, func(context.Context) ([]byte, error) { return wasm, nil })
 	if err != nil {
 		return automation.Manifest{}, Findings{}, fmt.Errorf("compile the plugin: %w", err)
 	}
 	m.Release()
-	found.Compile = time.Since(began)
+	found.VetMillis = time.Since(began).Milliseconds()
 	return c.manifest, found, nil
+}
+
+// Find carries out every check that needs no compiler, and says what was found.
+func (r *Registry) Find(wasm []byte) (Findings, error) {
+	began := time.Now()
+	f, c, err := r.verify(wasm)
+	if err != nil {
+		return Findings{}, err
+	}
+	found := find(f, c.manifest, wasm)
+	found.VetMillis = time.Since(began).Milliseconds()
+	return found, nil
 }
 
 // verify carries out every check that needs no compiler.
@@ -136,10 +130,10 @@ func imported(f *wasmfile.File) []string {
 	return slices.Compact(out)
 }
 
-func (r *Registry) find(f *wasmfile.File, m automation.Manifest, wasm []byte) Findings {
+func find(f *wasmfile.File, m automation.Manifest, wasm []byte) Findings {
 	out := Findings{
 		Digest: digestOf(wasm), Size: len(wasm), HostFunctions: imported(f), Imports: []string{}, Actions: []string{},
-		Functions: f.Functions, CodeBytes: f.CodeBytes, DataBytes: f.DataBytes, LargestBody: f.LargestBody,
+		Sections: f.Sections(), Functions: f.Functions, CodeBytes: f.CodeBytes, DataBytes: f.DataBytes, LargestBody: f.LargestBody,
 		DeepestNesting: f.DeepestNesting, CompileCost: f.CompileCost,
 	}
 	for _, im := range f.Imports {
@@ -155,6 +149,22 @@ func (r *Registry) find(f *wasmfile.File, m automation.Manifest, wasm []byte) Fi
 	}
 	for _, mem := range f.Memories {
 		out.MemoryBytes += int64(mem.Min) << 16
+	}
+	out.Warnings = warnings(f, out)
+	return out
+}
+
+// warnings are what a module may have and seldom means to.
+func warnings(f *wasmfile.File, found Findings) []string {
+	var out []string
+	if len(found.Unused) > 0 {
+		out = append(out, "the manifest wants host functions that the module never calls: "+strings.Join(found.Unused, ", "))
+	}
+	if f.Lasting {
+		out = append(out, "the module changes its tables, so that each attempt needs a sandbox made afresh, which is slower")
+	}
+	if len(f.Memories) == 0 {
+		out = append(out, "the module has no memory")
 	}
 	return out
 }

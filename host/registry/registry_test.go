@@ -112,7 +112,7 @@ func TestExamine(t *testing.T) {
 	}
 	want := registry.Findings{
 		Digest: digest(good()), Size: len(good()), HostFunctions: []string{"ssh_exec"}, Imports: []string{"extism:host/user ssh_exec"},
-		Actions: []string{"run"}, Functions: 1, CodeBytes: f.CodeBytes, LargestBody: f.LargestBody, MemoryBytes: 65536, Compile: f.Compile,
+		Actions: []string{"run"}, Sections: f.Sections, Functions: 1, CodeBytes: f.CodeBytes, LargestBody: f.LargestBody, MemoryBytes: 65536, VetMillis: f.VetMillis,
 	}
 	if diff := cmp.Diff(want, f); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)

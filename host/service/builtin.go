@@ -37,7 +37,7 @@ func (s *Service) EnsureBuiltin(ctx context.Context, wasm []byte) (automation.Pl
 	s.log.LogAttrs(ctx, slog.LevelInfo, "activate a built-in plugin",
 		slog.String("plugin", pl.Name), slog.String("version", pl.Version), slog.String("digest", string(pl.Digest)),
 		slog.String("host_version", s.version))
-	pl, err = s.activate(ctx, p, pl, wantedGrants(pl.Manifest))
+	pl, err = s.activate(ctx, p, pl, wantedGrants(pl.Manifest), automation.PluginChanges{})
 	if err != nil {
 		return automation.Plugin{}, fmt.Errorf("activate built-in plugin %s: %w", pl.Name, err)
 	}

@@ -20,6 +20,8 @@ type Inspector interface {
 	// Vet is Inspect for what others wrote: the compiler meets it in a process of its
 	// own first.
 	Vet(ctx context.Context, wasm []byte) (automation.Manifest, error)
+	// Find says what an artifact is, after the checks that need no compiler.
+	Find(wasm []byte) (automation.PluginFindings, error)
 }
 
 // UploadPlugin checks an artifact and stores it as vetted: nothing can use it
@@ -64,25 +66,59 @@ func (s *Service) storePlugin(ctx context.Context, p automation.Principal, m aut
 // ActivatePlugin lets plans pin a plugin version, with exactly the grants given
 // (nil: none), each of a host function that its manifest wants. An active one
 // gets these grants instead of those it had. version is as for UpdateAsset.
+// conflict, with what is new, when it wants more than the active version of the
+// same plugin was granted, or an action's effect is another one.
 func (s *Service) ActivatePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error) {
 	if err := s.authorise(p, opPluginActivate); err != nil {
 		return automation.Plugin{}, err
 	}
-	pl, err := s.pluginAt(ctx, p.Tenant, digest, version)
+	return s.activatePlugin(ctx, p, activation{digest, grants, version}, false)
+}
+
+// ActivateChangedPlugin is ActivatePlugin by somebody who has seen the changes and
+// approves them.
+func (s *Service) ActivateChangedPlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error) {
+	if err := s.authorise(p, opPluginActivate); err != nil {
+		return automation.Plugin{}, err
+	}
+	return s.activatePlugin(ctx, p, activation{digest, grants, version}, true)
+}
+
+type activation struct {
+	digest  automation.Digest
+	grants  []automation.Grant
+	version int64
+}
+
+func (s *Service) activatePlugin(ctx context.Context, p automation.Principal, a activation, approved bool) (automation.Plugin, error) {
+	pl, err := s.pluginAt(ctx, p.Tenant, a.digest, a.version)
 	if err != nil {
 		return automation.Plugin{}, err
 	}
-	if err := checkGrants(pl.Manifest, grants).OrNil(); err != nil {
+	if err := checkGrants(pl.Manifest, a.grants).OrNil(); err != nil {
 		return automation.Plugin{}, err
 	}
-	return s.activate(ctx, p, pl, grants)
+	changes, err := s.changesOf(ctx, pl)
+	if err != nil {
+		return automation.Plugin{}, err
+	}
+	if !approved {
+		if err := unapproved(pl, changes); err != nil {
+			return automation.Plugin{}, err
+		}
+	}
+	return s.activate(ctx, p, pl, a.grants, changes)
 }
 
-func (s *Service) activate(ctx context.Context, p automation.Principal, pl automation.Plugin, grants []automation.Grant) (automation.Plugin, error) {
+func (s *Service) activate(ctx context.Context, p automation.Principal, pl automation.Plugin, grants []automation.Grant, c automation.PluginChanges) (automation.Plugin, error) {
 	act := s.act(p, opPluginActivate, string(pl.Digest), "")
 	pl.State, pl.Updated = automation.PluginActive, act.At
 	pl.Grants = append([]automation.Grant{}, grants...)
-	act.Detail = detail(map[string]any{"name": pl.Name, "version": pl.Version, "grants": pl.Grants})
+	about := map[string]any{"name": pl.Name, "version": pl.Version, "grants": pl.Grants}
+	if c.NeedApproval {
+		about["approved_changes"] = c
+	}
+	act.Detail = detail(about)
 	out, err := s.store.UpdatePlugin(ctx, pl, act)
 	return out, fault(err)
 }

@@ -87,6 +87,11 @@ func (manifests) Inspect(_ context.Context, wasm []byte) (automation.Manifest, e
 	return m, nil
 }
 
+// Find implements service.Inspector.
+func (manifests) Find(wasm []byte) (automation.PluginFindings, error) {
+	return automation.PluginFindings{Size: len(wasm)}, nil
+}
+
 // Vet implements service.Inspector.
 func (m manifests) Vet(ctx context.Context, wasm []byte) (automation.Manifest, error) {
 	return m.Inspect(ctx, wasm)

@@ -145,6 +145,9 @@ type section struct {
 	body       int    // where the content begins (after a custom section's name)
 }
 
+// Sections is how many sections the file has.
+func (f *File) Sections() int { return len(f.sections) }
+
 // Export returns the export with a name.
 func (f *File) Export(name string) (Export, bool) {
 	for _, e := range f.Exports {
