@@ -79,7 +79,8 @@
 // an answer and is silent for Options.FileTimeout, or sends far more than was asked
 // for, is left. A file is written beside its place under an unguessable name,
 // for its owner alone from the first moment, flushed where the server can (fsync),
-// read back and compared, and then renamed over what is there (posix-rename); a
+// compared (a long one by the server's sha256sum where there is one, else read back),
+// and then renamed over what is there (posix-rename); a
 // server without that extension has the old file moved aside first, and back when
 // the second rename fails. What was begun is removed on any failure, also when the
 // call is cancelled; the error says whether it was. Reading does not change a

@@ -15,12 +15,8 @@ import (
 	"opsconductor.dev/hostfuncs"
 )
 
-// piece is how much of a file is asked for, or sent, at a time; its packets
-// travel concurrently.
+// piece is how much of a file may be on its way at a time, about.
 const piece = 1 << 20
-
-// onePacket is how much comes in one answer.
-const onePacket = 32 << 10
 
 // File is a file that was read.
 type File struct {
@@ -73,7 +69,7 @@ func (f *files) get(ctx context.Context, name string, limit int) (File, error) {
 	defer func() { _ = file.Close() }()
 	out := File{FileInfo: *found, Content: make([]byte, 0, found.Size)}
 	sum := sha256.New()
-	err = f.read(ctx, file, *found, int64(limit), func(b []byte) { out.Content = append(out.Content, b...); _, _ = sum.Write(b) })
+	err = f.read(ctx, file, int64(limit), func(b []byte) { out.Content = append(out.Content, b...); _, _ = sum.Write(b) })
 	switch {
 	case errors.Is(err, errLong):
 		return File{}, f.tooLong(doing, limit)
@@ -91,37 +87,44 @@ func (f *files) tooLong(doing string, limit int) error {
 // errLong: a file has more bytes than its reader wants.
 var errLong = errors.New("more than was wanted")
 
-// read hands a file on in pieces until its end; errLong when it has more than
-// limit bytes. A file that says it is small, or nothing, is read packet by packet.
-func (f *files) read(ctx context.Context, file *sftp.File, info FileInfo, limit int64, to func([]byte)) error {
+// read hands a file on, in order, until its end; errLong when it has more than
+// limit bytes. Requests for a long file travel concurrently; one that says it is
+// small, or nothing, is read packet by packet.
+func (f *files) read(ctx context.Context, file *sftp.File, limit int64, to func([]byte)) error {
 	f.lift(2*limit+2*piece, func() { f.cut(errFlood) })
-	size := piece
-	if info.Size <= onePacket {
-		size = onePacket
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err //nolint:wrapcheck // the caller says what was tried
 	}
-	buf := make([]byte, size)
-	for at := int64(0); ; {
-		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the caller says what was tried
-		}
-		n, err := file.ReadAt(buf[:min(int64(size), limit+1-at)], at)
-		if at += int64(n); at > limit {
-			return errLong
-		}
-		to(buf[:n])
-		if errors.Is(err, io.EOF) && f.cutBy() == nil && !f.ended.Load() {
-			return nil
-		}
-		if err != nil {
-			return err //nolint:wrapcheck // the caller says what was tried
-		}
+	_, err := file.WriteTo(&sink{ctx: ctx, room: limit, to: to})
+	if err == nil && (f.cutBy() != nil || f.ended.Load()) {
+		err = io.ErrUnexpectedEOF // that was no end of the file
 	}
+	return err //nolint:wrapcheck // the caller says what was tried
+}
+
+// sink takes a file's content until there is no room or its context ends.
+type sink struct {
+	ctx  context.Context //nolint:containedctx // of the one call that reads
+	room int64
+	to   func([]byte)
+}
+
+// Write hands a piece on.
+func (s *sink) Write(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err //nolint:wrapcheck // the caller says what was tried
+	}
+	if s.room -= int64(len(b)); s.room < 0 {
+		return 0, errLong
+	}
+	s.to(b)
+	return len(b), nil
 }
 
 // hashOf returns the SHA-256 of an open file; "" when it has other than want bytes.
-func (f *files) hashOf(ctx context.Context, file *sftp.File, info FileInfo, want int64) (string, error) {
+func (f *files) hashOf(ctx context.Context, file *sftp.File, want int64) (string, error) {
 	sum, n := sha256.New(), int64(0)
-	err := f.read(ctx, file, info, want, func(b []byte) { n += int64(len(b)); _, _ = sum.Write(b) })
+	err := f.read(ctx, file, want, func(b []byte) { n += int64(len(b)); _, _ = sum.Write(b) })
 	switch {
 	case errors.Is(err, errLong):
 		return "", nil

@@ -111,24 +111,31 @@ func (p *Pool) ask(ctx context.Context, s *session, argv []string) (string, bool
 
 // beside opens one more channel for what concerns a session.
 func (p *Pool) beside(ctx context.Context, s *session) (*conn, channel, bool) {
-	p.mu.Lock()
-	standing := !s.conn.gone
-	if standing {
-		s.conn.inFlight++
-	}
-	p.mu.Unlock()
-	if standing {
-		ch, err := s.conn.openChannel(ctx)
-		if err == nil {
-			return s.conn, ch, true
-		}
-		if ctx.Err() != nil {
-			s.conn.abort() // it does not answer
-			return nil, channel{}, false
-		}
+	ch, ok := p.beyond(ctx, s.conn)
+	if ok || ctx.Err() != nil {
+		return s.conn, ch, ok
 	}
 	c, ch, err := p.channel(ctx, s.group, s.endpoint)
 	return c, ch, err == nil
+}
+
+// beyond opens a channel beyond the usual number of sessions on a connection that
+// stands. One that gives no answer until ctx is done is cut.
+func (p *Pool) beyond(ctx context.Context, c *conn) (channel, bool) {
+	p.mu.Lock()
+	standing := !c.gone
+	if standing {
+		c.inFlight++
+	}
+	p.mu.Unlock()
+	if !standing {
+		return channel{}, false
+	}
+	ch, err := c.openChannel(ctx)
+	if err != nil && ctx.Err() != nil {
+		c.abort()
+	}
+	return ch, err == nil
 }
 
 // answer runs a text on an open channel and returns up to 64 KiB of its output.

@@ -1,0 +1,71 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/pkg/sftp"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// answersPart: a server's answers to writes are less than this part of what is written.
+const answersPart = 16
+
+// source is content to send, until its context ends. Its length lets the client
+// send concurrently.
+type source struct {
+	bytes.Reader
+
+	ctx context.Context //nolint:containedctx // of the one call that writes
+}
+
+// Read gives the next piece.
+func (s *source) Read(b []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err //nolint:wrapcheck // the caller says what was tried
+	}
+	return s.Reader.Read(b) //nolint:wrapcheck // bytes.Reader's own
+}
+
+// verify compares what stands in a file that was just written with what was sent.
+func (f *files) verify(ctx context.Context, file *sftp.File, temp, name string, want Written) error {
+	if want.Size >= remoteSumFrom && f.remoteSum(ctx, temp) == want.SHA256 {
+		return nil
+	}
+	sum, err := f.hashOf(ctx, file, want.Size)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read it back: %w", err)
+	case sum != want.SHA256:
+		return hostfuncs.Errorf(hostfuncs.Protocol, f.phase(), "write %.300q on %s: what was read back from the temporary file is not what was sent; its disk may be full or broken", name, f.endpoint.place())
+	}
+	return nil
+}
+
+// remoteSumFrom is how long a file is whose hash the server is asked for: reading
+// it back would take longer than starting a program there.
+const remoteSumFrom = 1 << 20
+
+// remoteSum asks the server's sha256sum for the hash of a file of an unguessable
+// name; "" where there is none, no shell, or another view of the files than SFTP
+// has. It takes one session beyond the usual number on the connection.
+func (f *files) remoteSum(ctx context.Context, name string) string {
+	if strings.ContainsAny(name, "\n\\!") { // some login shells change these even in quotes
+		return ""
+	}
+	nonce := newNonce()
+	ch, ok := f.pool.beyond(ctx, f.conn)
+	if !ok {
+		return ""
+	}
+	argv := []string{"/bin/sh", "-c", `exec 2>/dev/null; s=$(sha256sum -b <"$1") && echo $0 $s`, nonce, name}
+	said, _ := f.pool.answer(ctx, f.conn, ch, "exec "+Join(argv))
+	_, line, _ := strings.Cut(said, nonce+" ")
+	if sum := strings.Fields(line); len(sum) > 0 {
+		return sum[0]
+	}
+	return ""
+}
