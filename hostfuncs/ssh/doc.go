@@ -85,4 +85,7 @@
 // the second rename fails. What was begun is removed on any failure, also when the
 // call is cancelled; the error says whether it was. Reading does not change a
 // target, so its errors are of phase before and may be tried again.
+//
+// Where a server has no SFTP, Get and Put go by scp; the other calls say that it is
+// missing.
 package ssh

@@ -46,17 +46,17 @@ type GetRequest struct {
 
 // GetResult is the result of ssh_get.
 type GetResult struct {
-	Target        string `json:"target"`
-	Path          string `json:"path"`
-	Content       string `json:"content"`
-	ContentBase64 []byte `json:"content_base64,omitempty"`
-	Size          int64  `json:"size"`
-	SHA256        string `json:"sha256"`
-	Mode          string `json:"mode"`
-	UID           uint32 `json:"uid"`
-	GID           uint32 `json:"gid"`
-	Modified      string `json:"modified"`
-	Redacted      bool   `json:"redacted"`
+	Target        string  `json:"target"`
+	Path          string  `json:"path"`
+	Content       string  `json:"content"`
+	ContentBase64 []byte  `json:"content_base64,omitempty"`
+	Size          int64   `json:"size"`
+	SHA256        string  `json:"sha256"`
+	Mode          string  `json:"mode"`
+	UID           *uint32 `json:"uid,omitempty"`
+	GID           *uint32 `json:"gid,omitempty"`
+	Modified      string  `json:"modified,omitempty"`
+	Redacted      bool    `json:"redacted"`
 }
 
 // StatRequest is the request of ssh_stat (schemas/hostfuncs/ssh_stat.json).
@@ -236,7 +236,10 @@ func (p *Pool) get(ctx context.Context, s *hostfuncs.Session, req GetRequest) (G
 	}
 	out := GetResult{
 		Target: e.Name, Path: s.RedactString(req.Path), Size: int64(len(file.Content)), SHA256: file.SHA256,
-		Mode: octal(file.Mode), UID: file.UID, GID: file.GID, Modified: stamp(file.Modified),
+		Mode: octal(file.Mode),
+	}
+	if !file.OverSCP {
+		out.UID, out.GID, out.Modified = &file.UID, &file.GID, stamp(file.Modified)
 	}
 	content := s.Redact(file.Content)
 	out.Redacted = string(content) != string(file.Content)

@@ -24,12 +24,14 @@ type File struct {
 
 	Content []byte
 	SHA256  string // of Content, hexadecimal
+	OverSCP bool   // owner and time are not known
 }
 
 // Get reads a whole regular file of at most limit bytes; a longer one is
 // output_limit, never cut. What counts is what can be read until the end of the
 // file, not the size that the server says: files in /proc say 0. A link is
-// followed. Errors are *hostfuncs.Error of phase before.
+// followed. A server without SFTP is asked by scp, which says neither owner nor time,
+// and nothing of files in /proc. Errors are *hostfuncs.Error of phase before.
 func (p *Pool) Get(ctx context.Context, e Endpoint, name string, limit int) (File, error) {
 	if err := e.badPath("read a file", name); err != nil {
 		return File{}, err
@@ -43,6 +45,9 @@ func (p *Pool) Get(ctx context.Context, e Endpoint, name string, limit int) (Fil
 		out, err = f.get(ctx, name, limit)
 		return err
 	})
+	if errors.Is(err, errNoSFTP) {
+		out, err = p.getSCP(ctx, e, name, limit, false)
+	}
 	if err != nil {
 		return File{}, err
 	}

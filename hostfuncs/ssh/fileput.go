@@ -73,7 +73,9 @@ func (w Put) validate(e Endpoint) error {
 // SHA-256, given owner and mode, and renamed. A link at the path is replaced, not
 // followed. What is there already is not sent again. When it fails before the
 // rename the new file is removed, and the error says that nothing was changed
-// (Stopped). Errors are *hostfuncs.Error.
+// (Stopped). To a server without SFTP it goes by scp: in the same way where a shell
+// can rename it; else, on an appliance, straight to its path, so that Atomic is
+// false and a failure may leave a part. Errors are *hostfuncs.Error.
 func (p *Pool) Put(ctx context.Context, e Endpoint, w Put) (Written, error) {
 	if err := w.validate(e); err != nil {
 		return Written{}, err
@@ -84,6 +86,9 @@ func (p *Pool) Put(ctx context.Context, e Endpoint, w Put) (Written, error) {
 		out, err = f.put(ctx, w)
 		return err
 	})
+	if errors.Is(err, errNoSFTP) {
+		out, err = p.putSCP(ctx, e, w)
+	}
 	if err != nil {
 		return Written{}, err
 	}

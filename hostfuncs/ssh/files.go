@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,9 @@ type files struct {
 	pipe  *io.PipeReader // what the server sends, until it is cut off
 	feed  *io.PipeWriter
 	quiet *time.Timer // cuts when the server has been silent for too long
+
+	words  *capture      // standard error
+	hushed chan struct{} // closed at its end
 
 	acted    atomic.Bool // something that may change the target was asked
 	ended    atomic.Bool // the server ended the stream
@@ -54,6 +59,16 @@ const chatter = 1 << 20
 // withFiles opens an SFTP session and lets do work with it. When ctx is done a do
 // that has not acted is left behind; one that has is given time to clean up.
 func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Context, f *files) error) error {
+	return p.withStream(ctx, e, func(ctx context.Context, f *files) error {
+		if err := f.start(ctx); err != nil {
+			return err
+		}
+		return do(ctx, f)
+	})
+}
+
+// withStream opens a channel on which a server is asked for files.
+func (p *Pool) withStream(ctx context.Context, e Endpoint, do func(ctx context.Context, f *files) error) error {
 	if err := e.validate(); err != nil {
 		return err
 	}
@@ -71,11 +86,7 @@ func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Co
 	defer f.close()
 	done := make(chan error, 1)
 	p.wg.Go(func() {
-		err := f.start(ctx)
-		if err == nil {
-			err = do(ctx, f)
-		}
-		done <- err
+		done <- do(ctx, f)
 		if f.client != nil {
 			_ = f.client.Close()
 		}
@@ -84,12 +95,13 @@ func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Co
 }
 
 func (p *Pool) newFiles(e Endpoint, c *conn, ch channel) *files {
-	f := &files{pool: p, endpoint: e, conn: c, ch: ch, gone: make(chan struct{}), broken: make(chan struct{})}
+	f := &files{pool: p, endpoint: e, conn: c, ch: ch, gone: make(chan struct{}), broken: make(chan struct{}), hushed: make(chan struct{})}
+	f.words = &capture{keep: maxWords, floodAt: math.MaxInt64}
 	f.pipe, f.feed = io.Pipe()
 	f.lift(0, func() { f.cut(errFlood) })
 	f.quiet = time.AfterFunc(p.opt.FileTimeout, func() { f.cut(errSilent) })
 	p.wg.Go(func() { xssh.DiscardRequests(ch.requests); close(f.gone) })
-	p.wg.Go(func() { _, _ = io.Copy(io.Discard, ch.Stderr()) })
+	p.wg.Go(func() { defer close(f.hushed); pump(ch.Stderr(), f.words.write) })
 	p.wg.Go(f.pump)
 	return f
 }
@@ -149,7 +161,7 @@ func (f *files) start(ctx context.Context) error {
 	case err != nil:
 		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s did not answer the request for SFTP, and the connection is closed: %w", f.endpoint.place(), err)
 	case !ok:
-		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has no SFTP for user %s; enable its sftp subsystem, or send contents by ssh_exec", f.endpoint.place(), f.endpoint.Credential.Username)
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s; enable its sftp subsystem, or send contents by ssh_exec", f.endpoint.place(), errNoSFTP, f.endpoint.Credential.Username)
 	}
 	f.client, err = sftp.NewClientPipe(f.pipe, private{f.ch}, sftp.UseConcurrentWrites(true))
 	if err == nil {
@@ -157,7 +169,7 @@ func (f *files) start(ctx context.Context) error {
 	}
 	f.client = nil
 	if f.cutBy() == nil {
-		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s granted SFTP and then did not speak it (%.200q): no program behind the subsystem, a forced command, or text that the login shell prints", f.endpoint.place(), err.Error())
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s granted SFTP and then did not speak it (%.200q): there is %w, no program behind the subsystem, a forced command, or text that the login shell prints", f.endpoint.place(), err.Error(), errNoSFTP)
 	}
 	return f.fail(ctx, "begin SFTP", err)
 }
@@ -183,6 +195,24 @@ func (f *files) wait(ctx context.Context, done <-chan error) error {
 	case <-t.C:
 		return f.fail(ctx, "work with files", errSilent)
 	}
+}
+
+// maxWords is how much of standard error an error quotes, in bytes.
+const maxWords = 200
+
+// complaint returns what the server wrote to standard error, for a message.
+func (f *files) complaint() string {
+	late := time.NewTimer(f.pool.opt.DrainGrace)
+	defer late.Stop()
+	select {
+	case <-f.hushed:
+	case <-late.C:
+		return ""
+	}
+	if said := strings.TrimSpace(string(f.words.output(nil).Bytes)); said != "" {
+		return fmt.Sprintf(" (%q)", said)
+	}
+	return ""
 }
 
 // close ends the session and gives the slot back.

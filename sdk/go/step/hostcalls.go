@@ -248,9 +248,9 @@ type SSHExecResult struct {
 	Pty bool `json:"pty"`
 }
 
-// SSHGet calls the host function ssh_get. Reads a whole regular file of a target over SFTP. A file
-// that is longer than what may be returned is an error of code output_limit, never cut. Its error
-// is an *Error.
+// SSHGet calls the host function ssh_get. Reads a whole regular file of a target over SFTP, or by
+// scp where the server has none. A file that is longer than what may be returned is an error of
+// code output_limit, never cut. Its error is an *Error.
 func (c *Context) SSHGet(request SSHGetRequest) (SSHGetResult, error) {
 	return call[SSHGetResult](c, "ssh_get", importSSHGet, request)
 }
@@ -286,12 +286,12 @@ type SSHGetResult struct {
 	Sha256 string `json:"sha256"`
 	// Permission bits, as four octal digits.
 	Mode string `json:"mode"`
-	// Number of the user that owns it.
-	Uid int `json:"uid"`
-	// Number of the group that owns it.
-	Gid int `json:"gid"`
-	// When the content was last changed, by the target's clock.
-	Modified string `json:"modified"`
+	// Number of the user that owns it. Absent when scp was used, which does not say it.
+	Uid *int `json:"uid,omitempty"`
+	// Number of the group that owns it. Absent when scp was used.
+	Gid *int `json:"gid,omitempty"`
+	// When the content was last changed, by the target's clock. Absent when scp was used.
+	Modified string `json:"modified,omitempty"`
 	// A secret of a credential was taken out of the content, so it is not what sha256 is of.
 	Redacted bool `json:"redacted"`
 }
@@ -389,8 +389,9 @@ type SSHMkdirResult struct {
 
 // SSHPut calls the host function ssh_put. Writes a file on a target over SFTP: at its path there is
 // the old file or the whole new one, never a part. The content goes to a new file in the same
-// folder, is read back and compared by SHA-256, and is then renamed. Content that is there already
-// is not sent again. Its error is an *Error.
+// folder, is compared there by SHA-256, and is then renamed. A server without SFTP gets it by scp;
+// one that has no shell either gets it straight to its path, and then atomic is false and a failure
+// may leave a part. Content that is there already is not sent again. Its error is an *Error.
 func (c *Context) SSHPut(request SSHPutRequest) (SSHPutResult, error) {
 	return call[SSHPutResult](c, "ssh_put", importSSHPut, request)
 }
@@ -434,7 +435,8 @@ type SSHPutResult struct {
 	Mode string `json:"mode"`
 	// False: content, mode and owner were so already, and nothing was done.
 	Changed bool `json:"changed"`
-	// False: the server cannot rename over a file, so for a moment there was none at the path.
+	// False: the server cannot rename over a file, so for a moment there was none at the path, or (by
+	// scp, without a shell) a part.
 	Atomic bool `json:"atomic"`
 }
 

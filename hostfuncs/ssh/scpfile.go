@@ -1,0 +1,198 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"opsconductor.dev/hostfuncs"
+)
+
+// getSCP is Get over scp. With acted its errors are of phase after.
+func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, acted bool) (File, error) {
+	doing := fmt.Sprintf("read %.300q", name)
+	var out File
+	err := p.withSCP(ctx, e, "-f", name, func(ctx context.Context, s *scp) error {
+		s.acted.Store(acted)
+		var err error
+		out, err = s.receive(name, limit)
+		switch {
+		case errors.Is(err, errLong):
+			return s.tooLong(doing, limit)
+		case err != nil:
+			return s.fail(ctx, doing, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return File{}, err
+	}
+	sum := sha256.Sum256(out.Content)
+	out.SHA256 = hex.EncodeToString(sum[:])
+	return out, nil
+}
+
+// putSCP is Put over scp.
+func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
+	sum := sha256.Sum256(w.Content)
+	out := Written{Size: int64(len(w.Content)), SHA256: hex.EncodeToString(sum[:])}
+	there, err := p.getSCP(ctx, e, w.Path, len(w.Content), false)
+	switch code := codeOf(err); {
+	case err == nil:
+	case code == hostfuncs.OutputLimit, code == hostfuncs.Denied, code == hostfuncs.BadRequest:
+		there = File{} // another content, or none: what may not be done is refused when it is tried
+	default:
+		return Written{}, err
+	}
+	owned := w.UID != nil || w.GID != nil
+	if err == nil && !owned && there.SHA256 == out.SHA256 && (w.Mode == nil || *w.Mode == there.Mode) {
+		out.Mode, out.Atomic = there.Mode, true
+		return out, nil
+	}
+	if w.Mode == nil {
+		w.Mode = new(uint32(0o644))
+		if err == nil {
+			w.Mode = &there.Mode
+		}
+	}
+	shell, err := p.hasShell(ctx, e)
+	switch {
+	case err != nil:
+		return Written{}, err
+	case !shell && owned:
+		return Written{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "write %.300q on %s: it has %w and no shell, and scp cannot set an owner; leave the owner out", w.Path, e.place(), errNoSFTP)
+	}
+	if err := ctx.Err(); err != nil {
+		return Written{}, hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", e.place())
+	}
+	if w.Begin != nil {
+		if err := w.Begin(ctx, w.Hash()); err != nil {
+			return Written{}, asError(err)
+		}
+	}
+	out.Changed, out.Atomic = true, shell
+	out.Mode, err = p.writeSCP(ctx, e, w, out)
+	return out, err
+}
+
+func codeOf(err error) hostfuncs.Code {
+	var e *hostfuncs.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// hasShell reports whether commands can be run on a server.
+func (p *Pool) hasShell(ctx context.Context, e Endpoint) (bool, error) {
+	_, err := p.Exec(ctx, e, Command{Argv: []string{"true"}, Timeout: p.opt.StartTimeout})
+	if codeOf(err) == hostfuncs.Protocol {
+		return false, nil
+	}
+	if err != nil {
+		failed := asError(err) // it asked for nothing that changes anything
+		failed.Phase = hostfuncs.Before
+		return false, failed
+	}
+	return true, nil
+}
+
+// writeSCP sends the content and returns the file's mode: with a shell beside its
+// place, from where it is moved when it is whole; else straight to its place.
+func (p *Pool) writeSCP(ctx context.Context, e Endpoint, w Put, out Written) (uint32, error) {
+	if !out.Atomic {
+		mode, err := p.sendSCP(ctx, e, w.Path, w, *w.Mode, out.SHA256)
+		if err != nil {
+			failed := asError(err)
+			failed.Message += ". The file at the path may be the old one, a part of the new one, or the new one"
+			return 0, failed
+		}
+		return mode, nil
+	}
+	temp := path.Join(path.Dir(w.Path), "."+newNonce())
+	_, err := p.sendSCP(ctx, e, temp, w, privateMode, out.SHA256)
+	if err == nil {
+		err = p.moveSCP(ctx, e, temp, w)
+	}
+	if err == nil {
+		return *w.Mode, nil
+	}
+	failed := asError(err)
+	if failed.Code == hostfuncs.Lost {
+		failed.Message += ". Whether the new file took its place is not known"
+		return 0, failed
+	}
+	detached, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.opt.KillGrace+killSlack, context.DeadlineExceeded)
+	defer cancel()
+	if r, err := p.Exec(detached, e, Command{Argv: []string{"rm", "-f", "--", temp}}); err != nil || r.ExitCode == nil || *r.ExitCode != 0 {
+		failed.Message += fmt.Sprintf(". The file at the path was not touched; the temporary file %s beside it may still be there", path.Base(temp))
+		return 0, failed
+	}
+	failed.Message += ". Nothing was changed: the temporary file is removed"
+	failed.Stopped = true
+	return 0, failed
+}
+
+// sendSCP sends the content to a file, reads it back and returns its mode.
+func (p *Pool) sendSCP(ctx context.Context, e Endpoint, name string, w Put, mode uint32, sum string) (uint32, error) {
+	doing := fmt.Sprintf("write %.300q", w.Path)
+	err := p.withSCP(ctx, e, "-t", name, func(ctx context.Context, s *scp) error {
+		s.acted.Store(true)
+		if err := s.send(ctx, name, w.Content, mode); err != nil {
+			return s.fail(ctx, doing, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	back, err := p.getSCP(ctx, e, name, len(w.Content), true)
+	switch {
+	case codeOf(err) == hostfuncs.OutputLimit, err == nil && back.SHA256 != sum:
+		return 0, hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After, "%s on %s: what was read back is not what was sent; its disk may be full or broken", doing, e.place())
+	case err != nil:
+		return 0, err
+	}
+	return back.Mode, nil
+}
+
+// moveText gives a file its mode and owner and moves it to its place. Arguments:
+// the file, the place, the mode, the owner or nothing.
+const moveText = `if [ -d "$2" ]; then echo "it is a directory, or a link to one" >&2; exit 1; fi
+[ -z "$4" ] || chown -- "$4" "$1" || exit 1
+chmod -- "$3" "$1" && mv -f -- "$1" "$2"
+`
+
+func (p *Pool) moveSCP(ctx context.Context, e Endpoint, temp string, w Put) error {
+	owner := ""
+	if w.UID != nil {
+		owner = fmt.Sprint(*w.UID)
+	}
+	if w.GID != nil {
+		owner += fmt.Sprintf(":%d", *w.GID)
+	}
+	r, err := p.Exec(ctx, e, Command{
+		Argv: []string{"/bin/sh", "-s", "--", temp, w.Path, octal(*w.Mode), owner}, Stdin: []byte(moveText),
+		Timeout: p.opt.FileTimeout, MaxOutput: maxWords,
+	})
+	if err != nil {
+		return err
+	}
+	if r.ExitCode != nil && *r.ExitCode == 0 {
+		return nil
+	}
+	said := strings.TrimSpace(string(bytes.ToValidUTF8(r.Stderr.Bytes, []byte("\uFFFD"))))
+	code := hostfuncs.Protocol
+	switch words := strings.ToLower(said); {
+	case strings.Contains(words, "permitted"), strings.Contains(words, "permission denied"):
+		code = hostfuncs.Denied
+	case strings.Contains(words, "directory"):
+		code = hostfuncs.BadRequest
+	}
+	return hostfuncs.Errorf(code, hostfuncs.After, "write %.300q on %s: the new file could not take its place (%.200q)", w.Path, e.place(), said)
+}
