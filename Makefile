@@ -16,6 +16,10 @@ RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./
 	./host/app ./hostfuncs/...
 # Long computations in one goroutine, which the race detector makes ten times as long.
 RACESKIP ?= TestSpecSuites|TestRandomModules|TestEnginesAgree|TestReaderAgrees|TestRecursionIsBounded|TestMeteringCosts|TestResetIsFresh
+# make chaos: the whole matrix, or what CI runs of it; rounds of each fault; a pattern of rows: /kill.
+CHAOS ?= all
+ROUNDS ?= 1
+FAULTS ?=
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
@@ -61,6 +65,10 @@ sim: ## Play SEEDS simulated histories of many hosts under faults (FROM the firs
 .PHONY: attack
 attack: ## Let every hostile module at a host, on all engines, and print how each ended; take out each defence once
 	@OPSCONDUCTOR_ATTACK=all go test -count=1 -v -timeout 10m -run '^Test(Attacks|Switches)$$' ./host/runner/attack
+
+.PHONY: chaos
+chaos: setup plugins ## Break real hosts, databases and networks (CHAOS=short|all, ROUNDS, FAULTS) and hold targets' ledgers against the history
+	@OPSCONDUCTOR_CHAOS=$(CHAOS) ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 4h -parallel $(if $(filter short,$(CHAOS)),4,1) -run '^TestMatrix$$/$(FAULTS)' ./host/chaos
 
 .PHONY: vet
 vet: ## Run go vet

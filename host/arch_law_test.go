@@ -99,6 +99,10 @@ func rooms() map[string]room {
 		"host/telemetry": {may: []string{nouns}, tests: t},
 		"host/config":    {may: []string{nouns}, tests: t},
 		"host/app":       {may: []string{"host/...", "hostfuncs/...", "schemas", "plugins"}, tests: t},
+		// What the tests of real faults hold against each other.
+		"host/chaos":          {may: []string{nouns}, tests: t, noHTTP: true},
+		"host/chaos/recorder": {may: []string{"host/chaos"}, tests: t},
+
 		"host/app/bench": {may: []string{"host/...", "hostfuncs/...", "schemas", "plugins"}, tests: t},
 
 		// A test in hostfuncs holds its words equal to automation's.

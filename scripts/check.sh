@@ -18,6 +18,7 @@ part make test
 part make walk
 part make sim
 part make attack
+part make chaos CHAOS=short
 part make race
 part make fuzz
 part make bench BENCHFLAGS=-benchtime=1x

@@ -34,6 +34,7 @@ have doas || missing+=(opendoas)
 have su || missing+=(util-linux)
 have useradd || missing+=(passwd)
 have curl || missing+=(curl)
+have ip || missing+=(iproute2) # networks of their own, for make chaos
 # Guests of the sandbox's tests in other languages than Go.
 have clang || missing+=(clang)
 have wasm-ld || missing+=(lld)

@@ -43,11 +43,16 @@ type Config struct {
 	Programs string
 	// User that the server runs as when this process is root; "" means postgres.
 	User string
+	// Dir is the folder that the cluster's own is made in; "" is that of temporary files.
+	Dir string
+	// Env is added to the server's environment: "NAME=value".
+	Env []string
 }
 
 // Cluster is a server that runs. Stop it; it is safe for concurrent use.
 type Cluster struct {
 	dir    string
+	config Config
 	cmd    *exec.Cmd
 	wg     sync.WaitGroup
 	exited chan struct{} // closed when the server process is gone
@@ -68,11 +73,11 @@ func Start(ctx context.Context, c Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "opsconductor-pg-")
+	dir, err := os.MkdirTemp(c.Dir, "opsconductor-pg-")
 	if err != nil {
 		return nil, err
 	}
-	cl := &Cluster{dir: dir, exited: make(chan struct{})}
+	cl := &Cluster{dir: dir, config: c}
 	if err := cl.start(ctx, bin, credential, c.Settings); err != nil {
 		return nil, errors.Join(err, cl.Stop())
 	}
@@ -101,8 +106,10 @@ func (cl *Cluster) start(ctx context.Context, bin string, credential *syscall.Cr
 
 // serve runs the server on the cluster's data, and returns when it answers.
 func (cl *Cluster) serve(ctx context.Context, bin string, credential *syscall.Credential) error {
+	cl.exited = make(chan struct{})
 	cl.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", filepath.Join(cl.dir, "data")) //nolint:gosec,noctx // it outlives ctx; Stop ends it
 	cl.cmd.Dir = cl.dir
+	cl.cmd.Env = append(os.Environ(), cl.config.Env...)
 	// In a group of its own, so that a Ctrl-C does not reach it as well.
 	cl.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Setpgid: true}
 	endWithThread(cl.cmd.SysProcAttr)
@@ -134,7 +141,7 @@ func (cl *Cluster) configure(path string, settings map[string]string) error {
 // Linux the kernel ends the server when that thread ends, and so when this
 // process is killed.
 func (cl *Cluster) run() error {
-	log, err := os.OpenFile(cl.log(), os.O_CREATE|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(cl.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -192,12 +199,7 @@ func (cl *Cluster) DropDatabase(ctx context.Context, name string) error {
 }
 
 func (cl *Cluster) exec(ctx context.Context, statement string) error {
-	conn, err := pgx.Connect(ctx, cl.URL("postgres"))
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, statement)
-	return errors.Join(err, conn.Close(ctx))
+	return cl.Exec(ctx, "postgres", statement)
 }
 
 // Stop ends the server and removes its folder. Stopping again does nothing.

@@ -21,11 +21,11 @@ import (
 func (cl *Cluster) StartStandby(ctx context.Context) (*Cluster, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWithin, errors.New("the standby took more than a minute to start"))
 	defer cancel()
-	dir, err := os.MkdirTemp("", "opsconductor-pg-")
+	dir, err := os.MkdirTemp(cl.config.Dir, "opsconductor-pg-")
 	if err != nil {
 		return nil, err
 	}
-	standby := &Cluster{dir: dir, exited: make(chan struct{})}
+	standby := &Cluster{dir: dir, config: cl.config}
 	if err := cl.followedBy(ctx, standby); err != nil {
 		return nil, errors.Join(err, standby.Stop())
 	}
