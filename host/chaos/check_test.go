@@ -174,6 +174,9 @@ func TestCounts(t *testing.T) {
 	if got, ok := s.h.Granted(at(8)); !ok || !got.Equal(at(20)) {
 		t.Errorf("the first grant after 8 ms: got %s, %t; want 20 ms", got, ok)
 	}
+	if got := s.h.Silence(chaos.Span{From: at(5), To: at(35)}); got != 12*time.Millisecond {
+		t.Errorf("the longest time without a grant from 5 to 35 ms: got %s; want 12 ms, from 8 to 20", got)
+	}
 	if _, ok := s.h.Granted(at(90)); ok {
 		t.Error("a grant after everything")
 	}

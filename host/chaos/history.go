@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -122,4 +123,22 @@ func (h *History) Granted(after time.Time) (time.Time, bool) {
 		}
 	}
 	return first, !first.IsZero()
+}
+
+// Silence returns the longest time within a span in which nothing was granted.
+func (h *History) Silence(in Span) time.Duration {
+	at := []time.Time{in.From, in.To}
+	for i := range h.Runs {
+		for _, a := range attempts(&h.Runs[i]) {
+			if a.granted.After(in.From) && a.granted.Before(in.To) {
+				at = append(at, a.granted)
+			}
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	var longest time.Duration
+	for i := range at[1:] {
+		longest = max(longest, at[i+1].Sub(at[i]))
+	}
+	return longest
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -29,6 +30,10 @@ type fault struct {
 	strike func(d *deployment, round int) time.Time
 	// moved: a clock is moved.
 	moved bool
+	// That the fault was one: felt has to be in a host's log, and for as long as silent
+	// nothing was granted while it lasted.
+	felt   string
+	silent time.Duration
 }
 
 // row is what a fault's rounds gave.
@@ -104,7 +109,29 @@ func (f *fault) run(t *testing.T, rounds int) row {
 	for i := range h.Runs {
 		h.Runs[i].Entries = facts[h.Runs[i].ID]
 	}
+	f.wasFelt(t, d, &h)
 	return f.judge(t, d, &h, from)
+}
+
+// wasFelt fails a row whose fault did nothing.
+func (f *fault) wasFelt(t *testing.T, d *deployment, h *chaos.History) {
+	t.Helper()
+	var logs []byte
+	for _, host := range d.hosts {
+		b, err := os.ReadFile(host.log())
+		if err != nil {
+			t.Error(err)
+		}
+		logs = append(logs, b...)
+	}
+	if f.felt != "" && !regexp.MustCompile(f.felt).Match(logs) {
+		t.Errorf("no host has felt the fault: no log has %q", f.felt)
+	}
+	for i, span := range h.Faults {
+		if got := h.Silence(span); f.silent > 0 && got < f.silent {
+			t.Errorf("round %d: nothing was granted for %s at most; the fault was to last for %s", i, got, f.silent)
+		}
+	}
 }
 
 // judge checks the history and says what came of it.
