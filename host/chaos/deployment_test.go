@@ -342,7 +342,7 @@ func (d *deployment) entries(runs []string) map[string][]automation.Entry {
 	}
 	ctx := d.t.Context()
 	var opened store.Store
-	opened, err := app.OpenStore(ctx, config.DSN(url))
+	opened, err := app.OpenStore(ctx, config.DSN(url), "")
 	if err != nil {
 		d.t.Fatal(err)
 	}

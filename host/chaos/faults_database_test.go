@@ -70,13 +70,25 @@ func withSmallDisk(t *testing.T, p *plan) {
 	if os.Getenv(inWorld) == "" {
 		t.Skip("a small file system takes root on Linux")
 	}
-	disk := t.TempDir()
+	disk := shared(t)
 	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=220m,mode=0777"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
 	p.disk, p.pg.Dir = disk, disk
 	p.pg.Settings = map[string]string{"min_wal_size": "32MB", "max_wal_size": "32MB", "shared_buffers": "16MB"}
+}
+
+// shared is a folder that another user's server gets to.
+func shared(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for dir := folder; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
 }
 
 // diskFull fills the database's disk for a time.

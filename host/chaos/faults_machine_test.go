@@ -179,7 +179,7 @@ func withDatabaseClock(t *testing.T, p *plan) {
 	if library == "" {
 		t.Skip("libfaketime is not here: apt-get install libfaketime")
 	}
-	p.clock = filepath.Join(t.TempDir(), "clock")
+	p.clock = filepath.Join(shared(t), "clock")
 	setDatabaseClock(t, p.clock, 0)
 	p.pg.Env = []string{"LD_PRELOAD=" + library, "FAKETIME_TIMESTAMP_FILE=" + p.clock, "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"}
 }

@@ -36,7 +36,7 @@ func faults() []fault {
 		{name: "disk full", store: "sqlite", felt: "No space|disk full|full", prepare: withSmallDisk, strike: diskFull},
 		{name: "clock jump of a host", store: "postgres", moved: true, prepare: withHostClock, strike: moveHostClock},
 		{name: "clock jump of a host", store: "sqlite", moved: true, prepare: withHostClock, strike: moveHostClock},
-		{name: "clock jump of the database", store: "postgres", felt: "another host leads|lease is over", prepare: withDatabaseClock, strike: moveDatabaseClock},
+		{name: "clock jump of the database", store: "postgres", felt: "another host leads|lease is over|scheduling stopped", prepare: withDatabaseClock, strike: moveDatabaseClock},
 	}
 }
 
