@@ -153,13 +153,8 @@ func (d *deployment) startDatabase() {
 func (d *deployment) follow() {
 	d.t.Helper()
 	var err error
-	if d.standby, err = d.pg.Standby(d.t.Context(), "standby"); err != nil {
+	if d.standby, err = d.pg.StartStandby(d.t.Context()); err != nil {
 		d.t.Fatal(err)
-	}
-	for _, statement := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
-		if err := d.pg.Exec(d.t.Context(), "postgres", statement); err != nil {
-			d.t.Fatal(err)
-		}
 	}
 }
 
