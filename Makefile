@@ -95,6 +95,16 @@ bench: plugins ## Run the Go benchmarks (BENCHFLAGS to change how)
 figures: build ## Run every benchmark but the soak on both stores; print one table (eight minutes)
 	@scripts/figures.sh
 
+.PHONY: compare
+compare: build ## Measure other systems beside OpsConductor; write docs/comparisons.md (TEMPORAL=1: Temporal too)
+	@scripts/compare.sh
+
+.PHONY: compare-vet
+compare-vet: ## See that what compare runs builds, in modules of their own (TEMPORAL=1: Temporal too)
+	@cd compare && go vet . && go test .
+	@cd compare/river && go vet .
+	@if [[ "$(TEMPORAL)" == 1 ]]; then cd compare/temporal && go vet .; fi
+
 .PHONY: fuzz
 fuzz: ## Fuzz every fuzz target for FUZZTIME each
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -13,6 +13,7 @@ part() {
 part make generate-check
 part make fmt-check
 part make vet
+part make compare-vet
 part make lint
 part make test
 part make walk

@@ -14,7 +14,7 @@ import (
 func (c *cli) benchCommand() *cobra.Command {
 	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchFanOutCommand(), c.benchBacklogCommand(),
 		c.benchRestartCommand(), c.benchTakeoverCommand(), c.benchSoakCommand(),
-		c.benchSandboxCommand())
+		c.benchSandboxCommand(), c.benchPostgresCommand())
 }
 
 // benchFlags are what the benchmarks have in common.
@@ -150,4 +150,12 @@ func (c *cli) benchSoakCommand() *cobra.Command {
 		cmd.Flags().IntVar(&o.Rate, "rate", 0, "steps a second; 0: a third of the top rate")
 		cmd.Flags().IntVar(&o.Runs, "runs", 300, "runs of 100 items in the bursts before and after, which measure the top rate")
 	})
+}
+
+// benchPostgresCommand runs the server that benchmarks use, for others to be measured on.
+func (c *cli) benchPostgresCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "postgres", Short: "Run the private PostgreSQL server of the benchmarks until standard input ends", Hidden: true, Args: takes(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return app.BenchPostgres(cmd.Context(), c.in, c.out) },
+	}
 }

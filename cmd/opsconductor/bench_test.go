@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+
+	"opsconductor.dev/host/store/postgres/privatepg"
 )
 
 // measure runs a benchmark in small, in a process of its own, and returns the
@@ -76,5 +79,42 @@ func TestBenchmarksRefuse(t *testing.T) {
 		if got := command(t, nil, "", append([]string{"bench"}, strings.Fields(line)...)...); got.code == exitOK || got.err == "" {
 			t.Errorf("bench %s: got exit code %d, %q; want a refusal", line, got.code, got.err)
 		}
+	}
+}
+
+// TestServerForOthers: the benchmarks' own server says where it is, serves until
+// standard input ends, and is gone then.
+func TestServerForOthers(t *testing.T) {
+	t.Parallel()
+	cmd := program(t.Context(), "bench", "postgres")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var where struct {
+		Version string   `json:"version"`
+		URL     string   `json:"url"`
+		Empty   []string `json:"empty"`
+	}
+	if err := json.NewDecoder(out).Decode(&where); err != nil || where.Version == "" || len(where.Empty) == 0 {
+		t.Fatalf("got %+v, %v; want the server's version and databases", where, err)
+	}
+	for _, url := range append(where.Empty, where.URL) {
+		if _, err := privatepg.Look(t.Context(), url); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+		t.Error(err)
+	}
+	if _, err := privatepg.Look(t.Context(), where.URL); err == nil {
+		t.Error("the server is still there")
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"io"
 
 	"opsconductor.dev/host/app/bench"
 )
@@ -40,6 +41,11 @@ func BenchTakeover(ctx context.Context, o BenchOptions) (BenchReport, error) {
 
 // BenchSoak measures whether a third of the top rate holds for long.
 func BenchSoak(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Soak(ctx, o) }
+
+// BenchPostgres runs the benchmarks' PostgreSQL server until in ends.
+func BenchPostgres(ctx context.Context, in io.Reader, out io.Writer) error {
+	return bench.Postgres(ctx, in, out)
+}
 
 // BenchSandboxReport is what an attempt costs in the sandbox.
 type BenchSandboxReport = bench.SandboxReport

@@ -75,6 +75,8 @@ type Result struct {
 	P50MS float64 `json:"p50_ms,omitempty"`
 	P99MS float64 `json:"p99_ms,omitempty"`
 	MaxMS float64 `json:"max_ms,omitempty"`
+	// WholeP50MS of a chain is a run's whole time, from its submission, by its steps.
+	WholeP50MS float64 `json:"whole_p50_ms,omitempty"`
 	// RSSMiB is the memory of the process at its highest.
 	RSSMiB float64 `json:"rss_mib,omitempty"`
 	// TablesMiB is what each table, or file, has in the end.

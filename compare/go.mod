@@ -1,0 +1,3 @@
+module opsconductor.dev/compare
+
+go 1.26
