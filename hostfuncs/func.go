@@ -90,9 +90,15 @@ type noteKey struct{}
 // Note puts into the call's audit record which target it is about and the
 // SHA-256 of the command that it runs. Only the call's own goroutine may use it.
 func Note(ctx context.Context, target, command string) {
-	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+	if n, ok := ctx.Value(noteKey{}).(*note); ok && n != nil {
 		n.target, n.command = target, command
 	}
+}
+
+// Unnoted returns a ctx under which Note does nothing, for the parts of a call that
+// run at the same time.
+func Unnoted(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noteKey{}, (*note)(nil))
 }
 
 func asError(err error) *Error {

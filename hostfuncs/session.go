@@ -27,6 +27,9 @@ type Session struct {
 	// Intent commits that the attempt is about to act, before the first byte that
 	// may act leaves. nil: the attempt's effect does not need it.
 	Intent func(ctx context.Context, commandHash string) error
+	// Unsure is told of a part of a call after which nobody knows what the remote
+	// side did, while the call as a whole has a result; nil: nobody is told.
+	Unsure func(function string, e *Error)
 	// MaxOutput caps what one call may return of a remote side's output, in bytes.
 	MaxOutput int
 
@@ -57,6 +60,13 @@ func (s *Session) Begin(ctx context.Context, commandHash string) error {
 	}
 	s.begun.done = true
 	return nil
+}
+
+// Doubt tells Unsure, where there is one.
+func (s *Session) Doubt(function string, e *Error) {
+	if s.Unsure != nil {
+		s.Unsure(function, e)
+	}
 }
 
 // Target is a machine that a host function may reach.

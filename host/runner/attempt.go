@@ -57,7 +57,7 @@ func (at *attempt) open(p *registry.Loaded) {
 	s := &hostfuncs.Session{
 		Tenant: string(at.Tenant), Run: string(at.Run), Workflow: at.Workflow, Step: at.StepID, Item: at.Item,
 		Attempt: at.Attempt.Attempt, Plugin: at.Plugin, Action: at.Action,
-		Log: at.log, MaxOutput: at.runner.config.RemoteOutputBytes,
+		Log: at.log, Unsure: at.acted, MaxOutput: at.runner.config.RemoteOutputBytes,
 		Broker: newBroker(at.runner, p, at.Attempt),
 	}
 	if t := at.Target; t != nil {
@@ -114,6 +114,7 @@ func (at *attempt) hostCall(ctx context.Context, name string, request []byte) []
 	at.runner.config.Metrics.HostCall(name, code, time.Since(began))
 	at.answered(ctx, failed)
 	if f.Acts {
+		at.act("")
 		at.acted(name, failed)
 	}
 	return answer
@@ -135,10 +136,10 @@ func (at *attempt) answered(ctx context.Context, failed *hostfuncs.Error) {
 	}
 }
 
+// acted keeps what a host function that acts, or a part of it, could not know.
 func (at *attempt) acted(name string, failed *hostfuncs.Error) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	at.acting = ""
 	if failed != nil && failed.Phase != hostfuncs.Before && !failed.Stopped && slices.Contains(blind(), failed.Code) {
 		at.cutOff, at.cutBy = failed, name
 	}

@@ -176,6 +176,13 @@ func (p *peers) subjects() map[string]hostfunctest.Subject {
 			Echo:       `{"target":"echo1","argv":["sh","-c","echo ` + password + `; echo x` + password + `y >&2"]}`,
 			EchoSecret: password,
 		},
+		"ssh_exec_many": {
+			Request:    `{"targets":["web1"],"argv":["echo","hello"]}`,
+			Slow:       `{"targets":["web1","echo1"],"argv":["sleep","1000"]}`,
+			Flood:      `{"targets":["web1"],"argv":["sh","-c","yes | head -c 100000; yes | head -c 100000 >&2"]}`,
+			Echo:       `{"targets":["echo1"],"argv":["sh","-c","echo ` + password + `; echo x` + password + `y >&2"]}`,
+			EchoSecret: password,
+		},
 		"ssh_put": {
 			Request:    file("put", `,"content":"hello"`),
 			Slow:       file("slow", `,"content":"hello","target":"slow1"`),

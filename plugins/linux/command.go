@@ -17,6 +17,10 @@ type CommandInput struct {
 	MaxOutputBytes int               `json:"max_output_bytes,omitempty"`
 	OKExitCodes    []int             `json:"ok_exit_codes,omitempty"`
 	AnyExit        bool              `json:"any_exit,omitempty"`
+	Become         *Become           `json:"become,omitempty"`
+	PTY            bool              `json:"pty,omitempty"`
+	IdleTimeoutS   float64           `json:"idle_timeout_s,omitempty"`
+	Stream         bool              `json:"stream,omitempty"`
 }
 
 // ScriptInput is what linux.script takes.
@@ -29,6 +33,25 @@ type ScriptInput struct {
 	MaxOutputBytes int               `json:"max_output_bytes,omitempty"`
 	OKExitCodes    []int             `json:"ok_exit_codes,omitempty"`
 	AnyExit        bool              `json:"any_exit,omitempty"`
+	Become         *Become           `json:"become,omitempty"`
+	PTY            bool              `json:"pty,omitempty"`
+	IdleTimeoutS   float64           `json:"idle_timeout_s,omitempty"`
+	Stream         bool              `json:"stream,omitempty"`
+}
+
+// Become says as which other user a program runs.
+type Become struct {
+	Method     string `json:"method,omitempty"`
+	User       string `json:"user,omitempty"`
+	Credential string `json:"credential,omitempty"`
+}
+
+// request returns what the host function takes; nil: nobody.
+func (b *Become) request() *step.SSHExecBecome {
+	if b == nil {
+		return nil
+	}
+	return &step.SSHExecBecome{Method: b.Method, User: b.User, Credential: b.Credential}
 }
 
 // Output is what linux.command and linux.script give.
@@ -48,6 +71,7 @@ type Output struct {
 func Command(c *step.Context, in CommandInput) (Output, error) {
 	r, err := c.SSHExec(step.SSHExecRequest{
 		Argv: in.Argv, Env: in.Env, Stdin: in.Stdin, TimeoutMS: milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
+		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: milliseconds(in.IdleTimeoutS), Stream: in.Stream,
 	})
 	if err != nil {
 		return Output{}, err
@@ -60,6 +84,7 @@ func Script(c *step.Context, in ScriptInput) (Output, error) {
 	r, err := c.SSHExec(step.SSHExecRequest{
 		Script: in.Script, Interpreter: in.Interpreter, Args: in.Args, Env: in.Env,
 		TimeoutMS: milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
+		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: milliseconds(in.IdleTimeoutS), Stream: in.Stream,
 	})
 	if err != nil {
 		return Output{}, err

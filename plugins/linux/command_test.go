@@ -50,9 +50,11 @@ func TestScript(t *testing.T) {
 	h, asked := target(t, step.SSHExecResult{ExitCode: new(0)}, nil)
 	_, failed := steptest.Call(h, linux.Script, linux.ScriptInput{
 		Script: "echo $1", Interpreter: []string{"bash", "-s", "--"}, Args: []string{"a b"}, Env: map[string]string{"A": "1"}, TimeoutS: 0.0001,
+		Become: &linux.Become{Method: "su", User: "app", Credential: "app-password"}, PTY: true, IdleTimeoutS: 2, Stream: true,
 	})
 	want := step.SSHExecRequest{
 		Script: "echo $1", Interpreter: []string{"bash", "-s", "--"}, Args: []string{"a b"}, Env: map[string]string{"A": "1"}, TimeoutMS: 1,
+		Become: &step.SSHExecBecome{Method: "su", User: "app", Credential: "app-password"}, Pty: true, IdleTimeoutMS: 2000, Stream: true,
 	}
 	if d := cmp.Diff(&want, asked); failed != nil || d != "" {
 		t.Errorf("%v, asked for (-want +got):\n%s", failed, d)

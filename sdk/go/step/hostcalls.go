@@ -248,6 +248,136 @@ type SSHExecResult struct {
 	Pty bool `json:"pty"`
 }
 
+// SSHExecMany calls the host function ssh_exec_many. Runs a program or a script on many targets
+// over SSH, several at a time, and returns how it ended on each, in the order in which they ended.
+// What goes wrong on one target is its entry's error. Its error is an *Error.
+func (c *Context) SSHExecMany(request SSHExecManyRequest) (SSHExecManyResult, error) {
+	return call[SSHExecManyResult](c, "ssh_exec_many", importSSHExecMany, request)
+}
+
+// SSHExecManyRequest is what ssh_exec_many is asked. Exactly one of argv and script is given.
+type SSHExecManyRequest struct {
+	// Names of the targets. Each is asked for by itself: one that is not granted has the error denied.
+	Targets []string `json:"targets"`
+	// Targets at a time. 0: 32.
+	Parallel int `json:"parallel,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// The program and its arguments. They reach it as they are: no shell reads them. No NUL characters;
+	// the program's name is not empty and does not begin with a hyphen.
+	Argv []string `json:"argv,omitempty"`
+	// A script, sent to the interpreter's standard input. No NUL characters.
+	Script string `json:"script,omitempty"`
+	// With script: the program, and its arguments, that reads the script from standard input.
+	Interpreter []string `json:"interpreter,omitempty"`
+	// With script: the script's arguments, put after the interpreter's.
+	Args []string `json:"args,omitempty"`
+	// With argv: the program's standard input, as text.
+	Stdin string `json:"stdin,omitempty"`
+	// With argv: the program's standard input, as bytes. Not together with stdin.
+	StdinBase64 []byte `json:"stdin_base64,omitempty"`
+	// Environment variables, added to those of the target's own environment. Values have no NUL
+	// characters.
+	Env map[string]string `json:"env,omitempty"`
+	// Milliseconds for each target, connecting included. 0: as long as the attempt has. When it is over
+	// the remote process is killed.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+	// Bytes kept of stdout and of stderr each; more is cut and marked. 0, or more than the attempt's
+	// limit: the attempt's limit. 64 MiB over it, the remote process is killed and the error is
+	// output_limit. Over all targets not more than the attempt's limit is returned: the outputs of
+	// those that end late may be cut to nothing.
+	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
+	// Milliseconds for which the program may write nothing; then it is killed. 0: as long as it likes.
+	IdleTimeoutMS int `json:"idle_timeout_ms,omitempty"`
+	// Give the program a terminal. Both streams are in stdout then. Standard input, where there is any,
+	// is a pipe all the same: it has no NUL characters, and a line feed is added where its end has
+	// none. Nothing is echoed, and lines end with a line feed alone.
+	Pty    bool               `json:"pty,omitempty"`
+	Become *SSHExecManyBecome `json:"become,omitempty"`
+	// Write the outputs to the attempt's log too, as with ssh_exec, and a line as each target ends.
+	Stream bool `json:"stream,omitempty"`
+}
+
+// SSHExecManyBecome is part of what ssh_exec_many is asked or answers. The user that it runs as.
+// The method's program starts /bin/sh as that user, so the target's rules have to allow that.
+// LC_ALL is taken out of the environment. When it fails the error is become_failed, and nothing has
+// run.
+type SSHExecManyBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal
+	// only, so with one pty is true in the result.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers the program's prompt, once. Empty: for sudo and
+	// doas the password that was used to log in; otherwise none, and a program that asks for one is an
+	// error.
+	Credential string `json:"credential,omitempty"`
+}
+
+// SSHExecManyResult is what ssh_exec_many answers.
+type SSHExecManyResult struct {
+	// One entry for each target, in the order in which they ended.
+	Results []SSHExecManyEntry `json:"results"`
+	// How many entries have an error.
+	Failed int `json:"failed"`
+}
+
+// SSHExecManyEntry is part of what ssh_exec_many is asked or answers. One of exec and error is
+// there.
+type SSHExecManyEntry struct {
+	// Name of the target.
+	Target string           `json:"target"`
+	Exec   SSHExecManyExec  `json:"exec,omitempty"`
+	Error  SSHExecManyError `json:"error,omitempty"`
+}
+
+// SSHExecManyExec is part of what ssh_exec_many is asked or answers. How the command ended, as
+// ssh_exec answers it.
+type SSHExecManyExec struct {
+	// Name of the target that it ran on.
+	Target string `json:"target"`
+	// The exit code. Absent when a signal ended the program, and when the target did not say how it
+	// ended. doas and su may give 128 and the signal's number for a signal.
+	ExitCode *int `json:"exit_code,omitempty"`
+	// The signal that ended the program, without SIG (TERM, KILL). Absent when it exited by itself.
+	Signal string `json:"signal,omitempty"`
+	// Standard output as text. Empty when stdout_base64 is there.
+	Stdout string `json:"stdout"`
+	// Standard output as bytes. Only there when it is not valid UTF-8.
+	StdoutBase64 []byte `json:"stdout_base64,omitempty"`
+	// Standard output was longer than what is kept.
+	StdoutTruncated bool `json:"stdout_truncated"`
+	// Bytes that the program wrote to standard output, those cut included.
+	StdoutBytes int `json:"stdout_bytes"`
+	// Standard error as text. Empty when stderr_base64 is there.
+	Stderr string `json:"stderr"`
+	// Standard error as bytes. Only there when it is not valid UTF-8.
+	StderrBase64 []byte `json:"stderr_base64,omitempty"`
+	// Standard error was longer than what is kept.
+	StderrTruncated bool `json:"stderr_truncated"`
+	// Bytes that the program wrote to standard error, those cut included.
+	StderrBytes int `json:"stderr_bytes"`
+	// Milliseconds from asking the target to run it to its end.
+	DurationMS int `json:"duration_ms"`
+	// The program had a terminal, asked for or needed: both streams are in stdout.
+	Pty bool `json:"pty"`
+}
+
+// SSHExecManyError is part of what ssh_exec_many is asked or answers. Why there is no result, as a
+// call of ssh_exec would answer.
+type SSHExecManyError struct {
+	// What kind of error it is.
+	Code string `json:"code"`
+	// Cause, place and what to do.
+	Message string `json:"message"`
+	// Another attempt may succeed and is safe.
+	Retryable bool `json:"retryable"`
+	// before: the target was not asked to act; after: it may have acted.
+	Phase string `json:"phase"`
+	// What had begun was made to stop, and is confirmed dead.
+	Stopped bool `json:"stopped"`
+}
+
 // SSHGet calls the host function ssh_get. Reads a whole regular file of a target over SFTP, or by
 // scp where the server has none. A file that is longer than what may be returned is an error of
 // code output_limit, never cut. Its error is an *Error.

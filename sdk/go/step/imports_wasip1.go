@@ -19,6 +19,9 @@ func importSSHChmod(request uint64) (envelope uint64)
 //go:wasmimport extism:host/user ssh_exec
 func importSSHExec(request uint64) (envelope uint64)
 
+//go:wasmimport extism:host/user ssh_exec_many
+func importSSHExecMany(request uint64) (envelope uint64)
+
 //go:wasmimport extism:host/user ssh_get
 func importSSHGet(request uint64) (envelope uint64)
 

@@ -34,6 +34,12 @@ func (h *Harness) SSHExec(fake func(step.SSHExecRequest) (step.SSHExecResult, er
 	return h
 }
 
+// SSHExecMany has fake answer the calls of ssh_exec_many.
+func (h *Harness) SSHExecMany(fake func(step.SSHExecManyRequest) (step.SSHExecManyResult, error)) *Harness {
+	h.functions["ssh_exec_many"] = answer(fake)
+	return h
+}
+
 // SSHGet has fake answer the calls of ssh_get.
 func (h *Harness) SSHGet(fake func(step.SSHGetRequest) (step.SSHGetResult, error)) *Harness {
 	h.functions["ssh_get"] = answer(fake)
