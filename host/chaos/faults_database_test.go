@@ -42,10 +42,10 @@ func databaseCrash(d *deployment, _ int) time.Time {
 // failover kills the database for good: the standby that has every commit takes its
 // place, and gets a standby of its own.
 func failover(d *deployment, _ int) time.Time {
-	at := time.Now()
 	if err := d.pg.Kill(); err != nil {
 		d.t.Error(err)
 	}
+	at := time.Now()
 	if err := d.standby.Promote(d.t.Context()); err != nil {
 		d.t.Fatal(err)
 	}

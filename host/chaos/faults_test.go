@@ -47,10 +47,10 @@ func killHosts(d *deployment, round int) time.Time {
 	if round%2 == 1 {
 		victims = append(victims, d.other(leader))
 	}
-	at := time.Now()
 	for _, h := range victims {
 		h.kill()
 	}
+	at := time.Now()
 	d.another(leader)
 	pause(time.Second)
 	for _, h := range victims {
