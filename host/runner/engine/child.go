@@ -41,12 +41,18 @@ type childSetup struct {
 // ChildCommand, with the arguments after it. It returns the exit code.
 func ServeChild(args []string) int {
 	if slices.Equal(args, []string{sealedArgument}) {
+		// Nothing can be opened later. The map shows no more than the kernel shows anybody
+		// of his own memory, since no capability is left.
+		pages, err := openPageMap()
+		if err != nil {
+			pages = nil
+		}
 		sealed, err := seal()
 		if err != nil {
 			return 3
 		}
 		f := os.NewFile(childFD, "host")
-		return exitCode(serveHost(f, sealed))
+		return exitCode(serveHost(f, sealed, pages))
 	}
 	if len(args) > 0 {
 		return 2
@@ -68,6 +74,7 @@ func exitCode(err error) int {
 // childServer is the sandbox process's end: a native engine with one module.
 type childServer struct {
 	module Module
+	pages  *pageMap
 	mu     sync.Mutex // guards writing, and calls
 	socket io.Writer
 	calls  map[uint32]*childCall
@@ -84,9 +91,9 @@ type childCall struct {
 }
 
 // serveHost serves until the host closes the socket.
-func serveHost(socket io.ReadWriter, sealed string) error {
+func serveHost(socket io.ReadWriter, sealed string, pages *pageMap) error {
 	r := bufio.NewReaderSize(socket, 64<<10)
-	s := &childServer{socket: socket, calls: map[uint32]*childCall{}}
+	s := &childServer{socket: socket, pages: pages, calls: map[uint32]*childCall{}}
 	// The host is trusted: the bound is there to find mistakes.
 	most := func(frameKind, uint32) (int, error) { return 1 << 30, nil }
 	f, err := readFrame(r, most)
@@ -131,7 +138,7 @@ func (s *childServer) load(payload []byte) *automation.Error {
 	settings.StackBytes = c.StackBytes
 	settings.HostGrace, settings.GuestGrace, settings.CompileTimeout, settings.Pool = c.HostGrace, c.HostGrace, c.CompileTimeout, c.Pool
 	settings.Log = slog.New(slog.DiscardHandler)
-	e, err := NewNative(settings)
+	e, err := newNative(settings, s.pages)
 	if err != nil {
 		return automation.AsError(err)
 	}

@@ -122,8 +122,9 @@ func landlock() error {
 		return fmt.Errorf("make a Landlock ruleset: %w", errno)
 	}
 	defer unix.Close(int(fd)) //nolint:errcheck // nothing is lost
-	// The program, and for one that is linked to them the loader and the libraries.
-	for _, path := range []string{self, "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"} {
+	// The program, and for one that is linked to them the loader and the libraries; and
+	// the list of its own pages.
+	for _, path := range []string{self, "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", pageMapFile} {
 		if err := landlockRead(int(fd), path); err != nil {
 			return err
 		}

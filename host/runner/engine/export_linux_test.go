@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unsafe"
 
 	"opsconductor.dev/host/automation"
 )
@@ -128,7 +129,19 @@ func FromProcess(b []byte) int {
 }
 
 // ToProcess serves what a host sends, as a process does, until it ends.
-func ToProcess(b []byte) { _ = serveHost(&stream2{r: bytes.NewReader(b)}, "") }
+func ToProcess(b []byte) { _ = serveHost(&stream2{r: bytes.NewReader(b)}, "", nil) }
+
+// PageMap opens the map of the process's pages and returns what asks it.
+func PageMap() (func() error, error) {
+	m, err := openPageMap()
+	if err != nil {
+		return nil, err
+	}
+	page := make([]byte, 3*os.Getpagesize())
+	return func() error {
+		return m.own(page[os.Getpagesize()-int(uintptr(unsafe.Pointer(&page[0])))%os.Getpagesize():][:os.Getpagesize()], func(span) error { return nil })
+	}, nil
+}
 
 type stream2 struct{ r io.Reader }
 

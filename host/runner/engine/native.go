@@ -31,9 +31,21 @@ var _ Engine = (*Native)(nil)
 
 // NewNative returns the native engine; the error lists every bad setting.
 func NewNative(s Settings) (*Native, error) {
-	d := &nativeDriver{pool: newPool(s.Pool)}
+	pages, err := openPageMap()
+	if err != nil {
+		pages = nil // whole memories are put back
+	}
+	return newNative(s, pages)
+}
+
+// newNative takes the map over; it may be nil.
+func newNative(s Settings, pages *pageMap) (*Native, error) {
+	d := &nativeDriver{pool: newPool(s.Pool), pages: pages}
 	c, err := newCore(s, d)
 	if err != nil {
+		if pages != nil {
+			pages.close()
+		}
 		return nil, err
 	}
 	return &Native{core: c, pool: d.pool}, nil
@@ -49,10 +61,17 @@ func (n *Native) Stats() Stats {
 // Close implements Engine.
 func (n *Native) Close(ctx context.Context) error {
 	n.pool.close()
-	return n.core.Close(ctx)
+	err := n.core.Close(ctx)
+	if d := n.driver.(*nativeDriver); d.pages != nil {
+		d.pages.close()
+	}
+	return err
 }
 
-type nativeDriver struct{ pool *pool }
+type nativeDriver struct {
+	pool  *pool
+	pages *pageMap // nil: the kernel does not say which pages were written to
+}
 
 func (*nativeDriver) name() string { return NameNative }
 
@@ -69,7 +88,7 @@ func (*nativeDriver) rewriteOptions(s Settings) wasmfile.Options {
 
 func (d *nativeDriver) compile(c *compiled, cache wazero.CompilationCache, wasm []byte) (program, error) {
 	ctx := context.Background()
-	p := &nativeProgram{module: c, pool: d.pool, runtime: wazero.NewRuntimeWithConfig(ctx, c.runtimeConfig(cache)), first: newQueue()}
+	p := &nativeProgram{module: c, pool: d.pool, pages: d.pages, runtime: wazero.NewRuntimeWithConfig(ctx, c.runtimeConfig(cache)), first: newQueue()}
 	if err := p.build(ctx, wasm); err != nil {
 		p.close()
 		return nil, err
@@ -81,6 +100,7 @@ func (d *nativeDriver) compile(c *compiled, cache wazero.CompilationCache, wasm 
 type nativeProgram struct {
 	module  *compiled
 	pool    *pool
+	pages   *pageMap
 	runtime wazero.Runtime
 	code    wazero.CompiledModule
 	// mended: what a guest changes can be put back, so that its sandbox may be used
@@ -206,7 +226,7 @@ func (p *nativeProgram) offer(g *nativeGuest) {
 	}
 	s := &snapshot{globals: g.read()}
 	var err error
-	if s.memory, err = newImage(g.memory.view()); err != nil {
+	if s.memory, err = newImage(g.memory.view(), p.pages); err != nil {
 		p.module.engine.settings.Log.Error("a plugin's sandboxes cannot be used again", slog.String("digest", string(p.module.digest)), slog.Any("error", err))
 		return
 	}

@@ -28,9 +28,11 @@ type pageMap struct {
 // scanRegions is how many ranges one question is answered with.
 const scanRegions = 64
 
+const pageMapFile = "/proc/self/pagemap"
+
 // openPageMap returns an error where the kernel does not answer.
 func openPageMap() (*pageMap, error) {
-	f, err := os.Open("/proc/self/pagemap")
+	f, err := os.Open(pageMapFile)
 	if err != nil {
 		return nil, fmt.Errorf("open the page map: %w", err)
 	}

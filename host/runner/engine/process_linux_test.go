@@ -235,7 +235,7 @@ func lookInto(t *testing.T, pid int, secret, public string) {
 		switch {
 		case err != nil:
 		case to == "/dev/null" && n <= "2", strings.HasPrefix(to, "socket:") && n == "3":
-		case strings.HasPrefix(to, "anon_inode:[event"), strings.HasPrefix(to, "/memfd:opsconductor-plugin"):
+		case strings.HasPrefix(to, "anon_inode:[event"), strings.HasPrefix(to, "/memfd:opsconductor-plugin"), to == dir+"pagemap":
 		default:
 			t.Errorf("descriptor %s is %s", n, to)
 		}

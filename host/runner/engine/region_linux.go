@@ -53,8 +53,8 @@ type image struct {
 }
 
 // newImage copies a memory. Pages of zeros take no room.
-func newImage(memory []byte) (*image, error) {
-	m := &image{size: uint64(len(memory))}
+func newImage(memory []byte, own *pageMap) (*image, error) {
+	m := &image{size: uint64(len(memory)), own: own}
 	if len(memory) <= copyBytes {
 		m.small = bytes.Clone(memory)
 		return m, nil
@@ -71,9 +71,6 @@ func newImage(memory []byte) (*image, error) {
 	if m.pages, err = unix.Mmap(fd, 0, len(memory), unix.PROT_READ, unix.MAP_PRIVATE); err != nil {
 		m.close()
 		return nil, fmt.Errorf("map the image of a memory: %w", err)
-	}
-	if own, err := openPageMap(); err == nil {
-		m.own = own
 	}
 	return m, nil
 }
@@ -101,10 +98,6 @@ func (m *image) close() {
 	if m.pages != nil {
 		_ = unix.Munmap(m.pages)
 		m.pages = nil
-	}
-	if m.own != nil {
-		m.own.close()
-		m.own = nil
 	}
 	if m.file != nil {
 		_ = m.file.Close()

@@ -2,7 +2,10 @@
 
 package engine
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+)
 
 // region is a buffer of Go's that grows by copying.
 type region struct {
@@ -29,7 +32,7 @@ type image struct {
 	small []byte
 }
 
-func newImage(memory []byte) (*image, error) {
+func newImage(memory []byte, _ *pageMap) (*image, error) {
 	return &image{size: uint64(len(memory)), small: bytes.Clone(memory)}, nil
 }
 
@@ -37,3 +40,10 @@ func (m *image) close()                  {}
 func (m *image) adopt(r *region) error   { return m.restore(r) }
 func (m *image) restore(r *region) error { copy(r.buf, m.small); return nil }
 func (m *image) private() int64          { return int64(m.size) }
+
+// pageMap is what other systems do not have.
+type pageMap struct{}
+
+func openPageMap() (*pageMap, error) { return nil, errors.New("the system does not list pages") }
+
+func (*pageMap) close() {}

@@ -12,11 +12,12 @@ import (
 )
 
 // The parts of struct seccomp_data that the filter looks at: the number of the
-// system call, the architecture, and the low half of the first argument.
+// system call, the architecture, and the low halves of the first two arguments.
 const (
 	dataNumber = 0
 	dataArch   = 4
 	dataArg0   = 16
+	dataArg1   = 24
 )
 
 const refuse = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
@@ -63,6 +64,9 @@ func filterOf(pid uint32) []unix.SockFilter {
 		unless(unix.SYS_CLONE3, 1), give(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS)),
 		// Signals to itself.
 		unless(unix.SYS_TGKILL, 4), load(dataArg0), unless(pid, 1), give(unix.SECCOMP_RET_ALLOW), give(refuse),
+		// The question which pages of its own memory were written to. Other requests may
+		// change what a descriptor is, or reach a device.
+		unless(unix.SYS_IOCTL, 4), load(dataArg1), unless(pagemapScan, 1), give(unix.SECCOMP_RET_ALLOW), give(refuse),
 		give(refuse),
 	)
 }
