@@ -89,8 +89,17 @@ func startDev(t *testing.T, dir string, args ...string) *server {
 // startHost starts `dev` or `serve` in a folder and waits until it says where it is.
 func startHost(t *testing.T, mode, dir string, args ...string) *server {
 	t.Helper()
-	s := &server{dir: dir, log: &bytes.Buffer{}, done: make(chan error, 1)}
-	s.cmd = program(context.WithoutCancel(t.Context()), append([]string{mode, "--dir", dir, "--listen", "127.0.0.1:0", "--output", "jsonl"}, args...)...)
+	return awaitHost(t, dir, program(context.WithoutCancel(t.Context()), hostArgs(mode, dir, args)...))
+}
+
+func hostArgs(mode, dir string, args []string) []string {
+	return append([]string{mode, "--dir", dir, "--listen", "127.0.0.1:0", "--output", "jsonl"}, args...)
+}
+
+// awaitHost starts a host's process and waits until it says where it is.
+func awaitHost(t *testing.T, dir string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{dir: dir, log: &bytes.Buffer{}, done: make(chan error, 1), cmd: cmd}
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
