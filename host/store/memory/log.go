@@ -19,12 +19,16 @@ func (s *Store) Append(_ context.Context, b store.Batch) error {
 			return automation.AsError(err)
 		}
 	}
+	accepted, err := store.CheckAccepted(b)
+	if err != nil {
+		return err
+	}
 	return s.write(store.BatchTopics(&b), func() error {
 		if !s.leads(b.Shard, b.Host, b.Epoch) {
 			return store.Fenced("append to the log")
 		}
 		c := &commit{Store: s, b: &b, shard: s.shard(b.Shard), runs: map[automation.RunID]*run{}}
-		if err := c.prepare(bodies); err != nil {
+		if err := c.prepare(accepted, bodies); err != nil {
 			return err
 		}
 		c.make()
@@ -43,11 +47,7 @@ type commit struct {
 }
 
 // prepare makes all that may fail; it changes nothing of the store.
-func (c *commit) prepare(bodies [][]byte) error {
-	accepted, err := store.CheckAccepted(*c.b)
-	if err != nil {
-		return err
-	}
+func (c *commit) prepare(accepted []automation.Run, bodies [][]byte) error {
 	for i := range accepted {
 		r := accepted[i]
 		switch {
@@ -59,10 +59,12 @@ func (c *commit) prepare(bodies [][]byte) error {
 		r.Begin = nil
 		c.runs[r.ID] = newRun(r)
 	}
+	missing := false
 	for i := range c.b.Entries {
 		r := c.run(c.b.Entries[i].Run)
 		if r == nil {
-			return store.NotFound("run in this shard: an entry has no run")
+			missing = true // the databases find out last
+			continue
 		}
 		seq := c.shard.seq + int64(i) + 1
 		r.entries = append(r.entries, entry{seq: seq, body: bodies[i]})
@@ -72,6 +74,9 @@ func (c *commit) prepare(bodies [][]byte) error {
 		if err := c.update(&c.b.Runs[i]); err != nil {
 			return err
 		}
+	}
+	if missing {
+		return store.NotFound("run in this shard: an entry has no run")
 	}
 	for i := range c.b.Logs {
 		body, encoding, err := store.EncodeLogs(c.b.Logs[i].Lines)

@@ -39,6 +39,11 @@ func (db *DB) Append(ctx context.Context, b store.Batch) error {
 	if err != nil {
 		return automation.AsError(err)
 	}
+	accepted, err := store.CheckAccepted(b)
+	if err != nil {
+		return err
+	}
+	b.Accepted = accepted
 	var last int64
 	err = db.write(ctx, store.BatchTopics(&b), func(ctx context.Context, w *writer) error {
 		err := w.row(ctx, takeNumbersAsLeader, len(b.Entries), b.Shard, string(b.Host), b.Epoch).Scan(&last)
@@ -68,7 +73,7 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 		args = append(args, b.Shard, seq, string(e.Run), fromLeader, bodies[i])
 		newest[e.Run] = seq
 	}
-	if err := w.insertAccepted(ctx, b, newest); err != nil {
+	if err := w.insertAccepted(ctx, b.Accepted, newest); err != nil {
 		return err
 	}
 	if err := w.insert(ctx, insertEntry, "", 5, args); err != nil {

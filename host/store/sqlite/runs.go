@@ -73,18 +73,14 @@ const insertChildren = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash
 	parent_run_id, parent_step, parent_item, parent_attempt)`
 
 // insertAccepted adds the rows of the runs that a batch accepts.
-func (w *writer) insertAccepted(ctx context.Context, b store.Batch, newest map[automation.RunID]int64) error {
-	runs, err := store.CheckAccepted(b)
-	if err != nil {
-		return err
-	}
+func (w *writer) insertAccepted(ctx context.Context, runs []automation.Run, newest map[automation.RunID]int64) error {
 	args := make([]any, 0, 14*len(runs))
 	for _, r := range runs {
 		args = append(args, string(r.ID), string(r.Tenant), r.Shard, r.Workflow, string(r.PlanHash), string(r.State), r.By,
 			r.Created.Unix()/86400, micros(r.Created), newest[r.ID],
 			string(r.Parent.Run), r.Parent.Step, r.Parent.Item, r.Parent.Attempt)
 	}
-	err = w.insert(ctx, insertChildren, "", 14, args)
+	err := w.insert(ctx, insertChildren, "", 14, args)
 	if refersToNothing(err) {
 		return store.NotFound("plan: store it before a run of it")
 	}
