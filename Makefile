@@ -12,6 +12,7 @@ TOOLS := $(CURDIR)/.cache/tools
 FUZZTIME ?= 3000x
 WALK_EVENTS ?= 1000000
 SEEDS ?= 5000
+MUTANTS ?= all
 RACE ?= ./host/scheduler/... ./host/worker ./host/store/... ./host/runner/... ./host/registry ./host/service ./host/api ./host/client \
 	./host/app ./hostfuncs/...
 # Long computations in one goroutine, which the race detector makes ten times as long.
@@ -61,6 +62,10 @@ walk: ## Walk the scheduler's machine by random events (WALK_EVENTS)
 .PHONY: sim
 sim: ## Play SEEDS simulated histories of many hosts under faults (FROM the first), or SEED alone with its trace
 	@SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) go test -count=1 -v -timeout 6h -run '^TestSim$$' ./host/scheduler/simtest
+
+.PHONY: mutants
+mutants: ## Take one fence, check or limit out at a time and see that a check finds it (MUTANTS=a part of the names)
+	@MUTANTS='$(MUTANTS)' go test -count=1 -v -timeout 3h -run '^TestMutants$$' ./host/scheduler/simtest
 
 .PHONY: attack
 attack: ## Let every hostile module at a host, on all engines, and print how each ended; take out each defence once

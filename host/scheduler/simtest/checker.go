@@ -49,6 +49,7 @@ type itemState struct {
 	epoch   int64
 	granted time.Duration
 	intent  map[int]bool // attempts whose intent is stored
+	back    map[int]bool // attempts that were given back before they began
 	target  *automation.Target
 }
 
@@ -178,7 +179,7 @@ func (r *runState) item(step, item int) *itemState {
 	at := [2]int{step, item}
 	it := r.items[at]
 	if it == nil {
-		it = &itemState{intent: map[int]bool{}}
+		it = &itemState{intent: map[int]bool{}, back: map[int]bool{}}
 		r.items[at] = it
 	}
 	return it
@@ -209,6 +210,12 @@ func (w *world) change(r *runState, c *machine.Change) {
 func (w *world) outcome(r *runState, f *automation.Fact, it *itemState) {
 	if f.Attempt != it.attempt.Attempt || f.Host != it.host || f.HostEpoch != it.epoch {
 		w.broke("%v ends by attempt %d of host %s at %d", it.attempt, f.Attempt, f.Host, f.HostEpoch)
+	}
+	if e := f.Outcome.Error; e != nil && e.Code == automation.CodeReturned {
+		it.back[f.Attempt] = true
+		if w.acts[it.attempt] != nil {
+			w.broke("%v was given back before it began, and it has acted", it.attempt)
+		}
 	}
 	if f.Outcome.State == automation.ItemSucceeded && w.actOf(it.attempt).end != automation.ItemSucceeded {
 		w.broke("%v succeeded, and its target has no such end", it.attempt)

@@ -118,7 +118,7 @@ func (w *world) faultOf(name, op string, writes bool, life, n int) fault {
 		return faultNone
 	case op == "append" && w.countCommit() == w.weather.commit && w.weather.commit > 0:
 		f = w.weather.commitFault
-	case !chance(h, w.weather.calls):
+	case !chance(h, w.weather.calls) && (op != "report" || !chance(h, 8*w.weather.calls)): // reports are few
 		return faultNone
 	case writes:
 		f = fault(1 + mix(h)%4) //nolint:gosec // small

@@ -18,8 +18,9 @@ type host struct {
 	name    string
 	id      automation.HostID
 	slots   int
-	cut     spans // it can't reach the store
-	stopped spans // it stands still
+	cut     spans         // it can't reach the store
+	lost    time.Duration // nor before that time, since an answer was lost
+	stopped spans         // it stands still
 	blows   []blow
 	jumps   []jump
 	down    time.Duration // after a death of a commit

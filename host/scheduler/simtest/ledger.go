@@ -54,6 +54,9 @@ func (w *world) started(l *link, a *automation.Attempt) {
 	if once && w.begun[place] > 0 {
 		w.broke("%v acts, and an attempt before it has acted", a.AttemptKey)
 	}
+	if it.back[a.Attempt] {
+		w.broke("%v acts, and it was given back before it began", a.AttemptKey)
+	}
 	w.begun[place]++
 	w.acts[a.AttemptKey] = &actOf{attempt: *a}
 	w.write("act " + string(a.Run) + " " + l.host.name)
@@ -137,6 +140,7 @@ func (w *world) withinLimits(r *runState, f *automation.Fact, it *itemState) {
 	w.count(r, f.Step, it.target, "by the facts", func(o *runState, _ [2]int, other *itemState) bool {
 		return other.state.Open() || other.state == automation.ItemUnknown
 	})
+	w.withinSlots(f.Host)
 	if w.weather.jumps { // rates go by the hosts' clocks
 		return
 	}
@@ -154,6 +158,23 @@ func (w *world) withinLimits(r *runState, f *automation.Fact, it *itemState) {
 			w.rates[key] = f.At
 		}
 		w.rates[key] = w.rates[key].Add(gap)
+	}
+}
+
+// withinSlots checks that a host has no more out than it has slots for.
+func (w *world) withinSlots(id automation.HostID) {
+	out := 0
+	for _, r := range w.runs {
+		for _, it := range r.items {
+			if !r.ended && it.state.Open() && it.host == id {
+				out++
+			}
+		}
+	}
+	for _, h := range w.hosts {
+		if h.id == id && out > h.slots {
+			w.broke("host %s has %d attempts out, and %d slots", h.name, out, h.slots)
+		}
 	}
 }
 

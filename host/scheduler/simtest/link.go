@@ -100,7 +100,7 @@ func (l *link) call(op string, writes bool, do func() error) error {
 	h := l.dice.of(name, l.life, n)
 	l.pass(l.latency(h), h)
 	f := l.faultOf(name, op, writes, l.life, n)
-	if cut := l.host.cut.left(l.sinceBegin()); cut > 0 {
+	if cut := l.cutFor(); cut > 0 {
 		l.excuse("partition")
 		if !chance(h, 400) { // refused at once, or after a while
 			l.pass(min(cut, between(mix(h), time.Millisecond, 3*time.Second)), h+4)
@@ -131,9 +131,25 @@ func (l *link) call(op string, writes bool, do func() error) error {
 	case l.isDead():
 		return errDead
 	case f == faultLost && err == nil:
+		if chance(mix(h+6), 300) { // it was lost because the way is cut
+			l.cutUntil(l.sinceBegin() + between(mix(h+7), time.Second, 12*time.Second))
+		}
 		return unavailable("the answer was lost", false)
 	}
 	return err
+}
+
+// cutFor returns how long the host can't reach the store; 0: it can.
+func (l *link) cutFor() time.Duration {
+	l.world.mu.Lock()
+	defer l.world.mu.Unlock()
+	return max(l.host.cut.left(l.sinceBegin()), l.host.lost-l.sinceBegin(), 0)
+}
+
+func (l *link) cutUntil(at time.Duration) {
+	l.world.mu.Lock()
+	defer l.world.mu.Unlock()
+	l.host.lost = at
 }
 
 // latency is how long a half of a call takes.
@@ -158,7 +174,7 @@ func (l *link) signal(topics store.Topics) {
 		}
 		w.n++
 		h := l.dice.of("wake"+l.host.name+string(w.topic), l.life, w.n)
-		if l.faulty() && chance(h, l.weather.deaf) || l.host.cut.left(l.sinceBegin()) > 0 {
+		if l.faulty() && chance(h, l.weather.deaf) || l.cutFor() > 0 {
 			l.hit("wake-up lost")
 			continue
 		}

@@ -65,7 +65,7 @@ func TestSim(t *testing.T) {
 					failed = append(failed, from+n)
 					t.Errorf("seed %d: %s (replay: make sim SEED=%d)", from+n, r.Violations[0], from+n)
 				}
-				stop := len(failed) >= 20
+				stop := uint64(len(failed)) >= number("FAILURES", 20)
 				mu.Unlock()
 				if stop {
 					return
