@@ -99,9 +99,9 @@ func TestScheduleRefused(t *testing.T) {
 	file := write(t, `{"schema": "opsconductor/v1", "name": "tick", "steps": [{"id": "a", "uses": "core.noop@1", "with": {}}]}`)
 	for want, args := range map[string][]string{
 		`did you mean "Europe/Berlin"?`: {"create", "x", file, "--cron", "0 3 * * *", "--time-zone", "Berlin"},
-		"never fires":                 {"create", "x", file, "--cron", "0 0 31 4 *"},
-		"exactly one of the two":      {"create", "x", file},
-		"no such":                     {"show", "nothing"},
+		"never fires":                   {"create", "x", file, "--cron", "0 0 31 4 *"},
+		"exactly one of the two":        {"create", "x", file},
+		"no such":                       {"show", "nothing"},
 	} {
 		if got := host.call(t, append([]string{"schedule"}, args...)...); got.code != exitError || !strings.Contains(got.err, want) {
 			t.Errorf("%q: exit code %d\n%s\nwant %s", args, got.code, got.err, want)
@@ -183,12 +183,12 @@ func TestScheduleUpdate(t *testing.T) {
 		t.Errorf("got %+v; want %+v", got, want)
 	}
 	for want, args := range map[string][]string{
-		"does not have the version": {"tick", "--if-match", "2", "--jitter", "0s"},
-		"either --cron or":          {"tick", "--cron", "0 1 * * *", "--interval", "1h"},
-		"never fires":               {"tick", "--cron", "0 0 31 4 *"},
+		"does not have the version":   {"tick", "--if-match", "2", "--jitter", "0s"},
+		"either --cron or":            {"tick", "--cron", "0 1 * * *", "--interval", "1h"},
+		"never fires":                 {"tick", "--cron", "0 0 31 4 *"},
 		`did you mean "Europe/Paris"`: {"tick", "--cron", "0 1 * * *", "--time-zone", "Europe/Pariss"},
-		"the workflow has no input": {"tick", "--input", "m=1"},
-		"no such":                   {"nothing", "--jitter", "1s"},
+		"the workflow has no input":   {"tick", "--input", "m=1"},
+		"no such":                     {"nothing", "--jitter", "1s"},
 	} {
 		if got := host.call(t, append([]string{"schedule", "update"}, args...)...); got.code == exitOK || !strings.Contains(got.err, want) {
 			t.Errorf("%q: exit code %d\n%s\nwant %s", args, got.code, got.err, want)
