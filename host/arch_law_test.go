@@ -127,6 +127,7 @@ func rooms() map[string]room {
 		"plugins":       {tests: t}, // embeds the built artifacts
 		"plugins/core":  {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/linux": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+		"plugins/files": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/net":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"schemas":       {tests: t},
 	}
