@@ -70,7 +70,7 @@ func statusOf(code automation.Code) (status int, known bool) {
 		return http.StatusConflict, true
 	case automation.CodeInvalid, automation.CodeUnknownField, automation.CodeUnknownName, automation.CodeMissing,
 		automation.CodeWrongType, automation.CodeCycle, automation.CodeExpression, automation.CodeLimit,
-		automation.CodeBadPlugin, automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit,
+		automation.CodeBadPlugin, automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeRemoteLimit,
 		automation.CodeFuelLimit, automation.CodeDepthLimit:
 		return http.StatusUnprocessableEntity, true
 	case automation.CodeThrottled, automation.CodeQuota:

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -30,46 +26,19 @@ func (f failing) Asset(context.Context, automation.Principal, string) (automatio
 	return automation.Asset{}, f.err
 }
 
-// codes reads every constant of type Code out of the source: a code that is added
-// there and not mapped here fails.
-func codes(t *testing.T) []automation.Code {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../automation/error.go", nil, 0)
-	if err != nil {
-		t.Fatalf("read the codes: %v", err)
-	}
-	var out []automation.Code
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || fmt.Sprint(spec.Type) != "Code" {
-			return true
-		}
-		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		if err != nil {
-			t.Fatalf("read a code: %v", err)
-		}
-		out = append(out, automation.Code(value))
-		return true
-	})
-	if len(out) < 40 {
-		t.Fatalf("got %d codes, want all of them: the reading is broken", len(out))
-	}
-	return out
-}
-
 func TestEveryCodeHasAStatus(t *testing.T) {
 	t.Parallel()
 	want := map[automation.Code]int{
 		"syntax": 400, "bad_request": 400, "unauthenticated": 401, "forbidden": 403, "policy": 403, "denied": 403, "not_found": 404,
 		"conflict": 409, "cancelled": 409, "step_failed": 409, "assertion": 409, "rejected": 409, "expired": 409,
 		"invalid": 422, "unknown_field": 422, "unknown_name": 422, "missing": 422, "wrong_type": 422, "cycle": 422, "expression": 422,
-		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422, "fuel_limit": 422, "depth_limit": 422,
+		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422, "fuel_limit": 422, "depth_limit": 422, "remote_limit": 422,
 		"throttled": 429, "quota": 429, "internal": 500,
 		"plugin_failed": 502, "plugin_crashed": 502, "sandbox_crashed": 502, "bad_output": 502, "unknown_outcome": 502, "host_lost": 502, "returned": 502, "unreachable": 502,
 		"auth_failed": 502, "host_key_mismatch": 502, "host_key_unknown": 502, "algorithm_mismatch": 502, "become_failed": 502,
 		"protocol": 502, "output_limit": 502, "lost": 502, "unavailable": 503, "timeout": 504,
 	}
-	for _, code := range codes(t) {
+	for _, code := range automation.Codes() {
 		f := setup(t, func(c *api.Config) {
 			c.Service = failing{Service: c.Service, err: &automation.Error{Code: code, Message: "what it is", Suggestion: "what to do"}}
 		})

@@ -37,6 +37,7 @@ const (
 	CodeHostCallLimit   Code = "host_call_limit" // the sandbox's limit of host calls
 	CodeFuelLimit       Code = "fuel_limit"      // the sandbox's limit of computation
 	CodeDepthLimit      Code = "depth_limit"     // the sandbox's limit of nested calls
+	CodeRemoteLimit     Code = "remote_limit"    // the sandbox's limit of bytes that host functions moved
 	CodeSandboxCrashed  Code = "sandbox_crashed" // the process that the sandbox was in ended
 	CodeUnknownOutcome  Code = "unknown_outcome" // what happened on the target cannot be known
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
@@ -91,6 +92,9 @@ type Error struct {
 	Suggestion string `json:"suggestion,omitempty"` // what to do
 	Phase      Phase  `json:"phase,omitempty"`
 	CanRetry   bool   `json:"retryable,omitempty"` // another attempt may succeed and is safe
+	// Limit is the limit of the sandbox that was passed, as in docs/sandbox.md; "": none.
+	// It is kept in Usage.Limit, and a plugin cannot say it.
+	Limit string `json:"-"`
 }
 
 // Errorf returns an Error with a code and a formatted message; a %w verb's

@@ -117,6 +117,11 @@ type Usage struct {
 	MemoryBytes int64         `json:"memory_bytes,omitempty"`
 	Fuel        int64         `json:"fuel,omitempty"` // about the instructions that the plugin executed
 	Wall        time.Duration `json:"wall_ns,omitempty"`
+	RemoteBytes int64         `json:"remote_bytes,omitempty"` // requests to host functions and their answers
+	// LogTruncated: more was logged than is kept.
+	LogTruncated bool `json:"log_truncated,omitempty"`
+	// Limit is the limit that ended the attempt, as in docs/sandbox.md; "": none.
+	Limit string `json:"limit,omitempty"`
 }
 
 // LogLine is a line that an action logged.

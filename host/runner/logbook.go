@@ -19,6 +19,7 @@ type logbook struct {
 	left    int
 	bytes   int
 	dropped int
+	cut     bool // a line
 	closed  bool
 	lines   []automation.LogLine
 }
@@ -45,23 +46,24 @@ func (l *logbook) add(level, message string) {
 	}
 	if room := l.left - lineCost; len(message) > room {
 		message = strings.ToValidUTF8(message[:room], "") + "… (cut)"
-		l.left = lineCost
+		l.left, l.cut = lineCost, true
 	}
 	l.left -= lineCost + min(len(message), l.left-lineCost)
 	l.bytes += len(message)
 	l.lines = append(l.lines, automation.LogLine{At: l.now(), Level: level, Message: message})
 }
 
-// close returns the lines and how many bytes they have; nothing is added after.
-func (l *logbook) close(limit int) ([]automation.LogLine, int) {
+// close returns the lines, how many bytes they have, and whether there was more;
+// nothing is added after.
+func (l *logbook) close(limit int) ([]automation.LogLine, int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
 	if l.dropped > 0 {
 		l.lines = append(l.lines, automation.LogLine{
 			At: l.now(), Level: "warn",
-			Message: fmt.Sprintf("%d more lines were dropped: an attempt may log %d bytes (the host's setting limits.log_bytes)", l.dropped, limit),
+			Message: fmt.Sprintf("%d more lines were dropped: an attempt may log %d bytes", l.dropped, limit),
 		})
 	}
-	return l.lines, l.bytes
+	return l.lines, l.bytes, l.cut || l.dropped > 0
 }

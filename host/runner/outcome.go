@@ -16,6 +16,9 @@ import (
 
 const maxMessage = 4 << 10
 
+// limitWall is the limit of an attempt's time.
+const limitWall = "wall"
+
 // failure reads the error that a guest set: the JSON of the plugin ABI, or any
 // text.
 func failure(text string) *automation.Error {
@@ -43,7 +46,7 @@ func failure(text string) *automation.Error {
 func validCode(code string) bool {
 	own := []automation.Code{
 		automation.CodeInternal, automation.CodeHostLost, automation.CodeUnknownOutcome, automation.CodePluginCrashed, automation.CodeSandboxCrashed,
-		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeBadOutput,
+		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeRemoteLimit, automation.CodeBadOutput,
 		automation.CodeStepFailed, automation.CodeBadPlugin, automation.CodeUnauthenticated, automation.CodeForbidden, automation.CodePolicy,
 	}
 	ok, _ := regexp.MatchString(`^[a-z][a-z0-9_]{0,63}$`, code)
@@ -66,13 +69,14 @@ func (at *attempt) outcome(ctx context.Context, output []byte, err error) automa
 	at.mu.Unlock()
 	at.usage.Wall = at.runner.config.Now().Sub(at.started)
 	o := automation.Outcome{StartedAt: at.started, EndedAt: at.started.Add(at.usage.Wall)}
-	o.Logs, at.usage.LogBytes = at.lines.close(at.runner.config.LogBytes)
-	o.Usage = at.usage
+	o.Logs, at.usage.LogBytes, at.usage.LogTruncated = at.lines.close(at.runner.config.LogBytes)
 	o.State, o.Output = automation.ItemSucceeded, output
 	if err != nil {
 		o.Output = nil
 		o.State, o.Error = at.failed(ctx, err)
+		at.usage.Limit = o.Error.Limit
 	}
+	o.Usage = at.usage
 	if doubt := at.doubt(); doubt != nil {
 		o.State, o.Error, o.Output = automation.ItemUnknown, doubt, nil
 	}
@@ -142,7 +146,7 @@ func stopped(ctx context.Context) (automation.ItemState, *automation.Error) {
 	state, e := automation.ItemCancelled, automation.Error{Code: automation.CodeCancelled, Message: "the attempt was cancelled"}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		state = automation.ItemFailed
-		e = automation.Error{Code: automation.CodeTimeout, Message: "the attempt's time was over", CanRetry: true}
+		e = automation.Error{Code: automation.CodeTimeout, Message: "the attempt's time was over", CanRetry: true, Limit: limitWall}
 	}
 	var named *automation.Error
 	switch {

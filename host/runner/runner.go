@@ -178,6 +178,7 @@ func (r *Runner) call(ctx context.Context, at *attempt, input []byte) ([]byte, e
 	at.usage.InputBytes = len(input)
 	res, err := i.Call(ctx, at.Action, input)
 	at.usage.HostCalls, at.usage.MemoryBytes, at.usage.Fuel = res.Usage.HostCalls, res.Usage.MemoryBytes, res.Usage.Fuel
+	at.usage.RemoteBytes = res.Usage.RemoteBytes
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,10 +21,12 @@ type Metrics struct {
 	runs         *prometheus.CounterVec
 	attempts     *prometheus.HistogramVec
 	outcomes     *prometheus.CounterVec
+	limits       *prometheus.CounterVec
 	openRuns     prometheus.Gauge
 	openAttempts prometheus.Gauge
 	noWorker     *prometheus.GaugeVec
 	hostCalls    *prometheus.CounterVec
+	remoteBytes  *prometheus.CounterVec
 	functions    *prometheus.HistogramVec
 	pluginMemory *prometheus.HistogramVec
 	turnFacts    prometheus.Histogram
@@ -51,6 +54,9 @@ func NewMetrics(version string) *Metrics {
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_attempts_total", Help: "Attempts that ended, by outcome and error code.",
 		}, []string{"state", "code"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_attempt_limits_total", Help: "Attempts that passed a limit of the sandbox, by limit: log_bytes cuts the log, each other one ends the attempt.",
+		}, []string{"limit"}),
 		openRuns:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_runs", Help: "Runs that have not ended."}),
 		openAttempts: prometheus.NewGauge(prometheus.GaugeOpts{Name: "opsconductor_open_attempts", Help: "Attempts at work."}),
 		noWorker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -58,6 +64,9 @@ func NewMetrics(version string) *Metrics {
 		}, []string{"queue"}),
 		hostCalls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "opsconductor_host_calls_total", Help: "Host calls that attempts made.",
+		}, []string{"plugin"}),
+		remoteBytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "opsconductor_host_call_bytes_total", Help: "Bytes of the requests and answers of attempts' host calls.",
 		}, []string{"plugin"}),
 		functions: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "opsconductor_host_call_seconds", Help: "Calls of host functions, by function and error code.", Buckets: seconds(),
@@ -87,7 +96,7 @@ func NewMetrics(version string) *Metrics {
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "opsconductor_build_info", Help: "1, with the host's version."}, []string{"version"})
 	build.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.openRuns, m.openAttempts, m.noWorker, m.hostCalls, m.functions, m.pluginMemory,
+	m.registry.MustRegister(m.requests, m.runs, m.attempts, m.outcomes, m.limits, m.openRuns, m.openAttempts, m.noWorker, m.hostCalls, m.remoteBytes, m.functions, m.pluginMemory,
 		m.turnFacts, m.turns, m.store, m.storeErrors, m.removed, m.unswept, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -153,6 +162,13 @@ func (m *Metrics) QueuesWithoutWorker(waiting map[string]int) {
 func (m *Metrics) Attempt(plugin, action string, o automation.Outcome) {
 	m.attempts.WithLabelValues(plugin, action, string(o.State)).Observe(o.EndedAt.Sub(o.StartedAt).Seconds())
 	m.hostCalls.WithLabelValues(plugin).Add(float64(o.Usage.HostCalls))
+	m.remoteBytes.WithLabelValues(plugin).Add(float64(o.Usage.RemoteBytes))
+	if o.Usage.Limit != "" {
+		m.limits.WithLabelValues(o.Usage.Limit).Inc()
+	}
+	if o.Usage.LogTruncated {
+		m.limits.WithLabelValues("log_bytes").Inc()
+	}
 	if o.Usage.MemoryBytes > 0 {
 		m.pluginMemory.WithLabelValues(plugin).Observe(float64(o.Usage.MemoryBytes))
 	}
@@ -165,7 +181,7 @@ func (m *Metrics) HostCall(function string, code automation.Code, wall time.Dura
 
 // code keeps a plugin from making label values up: its own codes are counted as one.
 func (m *Metrics) code(c automation.Code) string {
-	if known(c) {
+	if slices.Contains(automation.Codes(), c) {
 		return string(c)
 	}
 	return "plugin_code"
@@ -197,19 +213,4 @@ func (m *Metrics) Swept(runs, plans, keys, hosts int64) {
 func (m *Metrics) Unswept(open, misplaced int64) {
 	m.unswept.WithLabelValues("open").Set(float64(open))
 	m.unswept.WithLabelValues("no_partition").Set(float64(misplaced))
-}
-
-func known(c automation.Code) bool {
-	switch c {
-	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeBadOutput, automation.CodeMemoryLimit,
-		automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeUnknownOutcome, automation.CodeHostLost, automation.CodeReturned,
-		automation.CodeInternal, automation.CodeUnavailable, automation.CodeInvalid, automation.CodeExpression,
-		automation.CodeDenied, automation.CodeBadRequest, automation.CodeUnreachable, automation.CodeTimeout,
-		automation.CodeAuthFailed, automation.CodeHostKeyMismatch, automation.CodeHostKeyUnknown,
-		automation.CodeAlgorithmMismatch, automation.CodeThrottled, automation.CodeBecomeFailed, automation.CodeQuota,
-		automation.CodeProtocol, automation.CodeOutputLimit, automation.CodeCancelled, automation.CodeLost:
-		return true
-	default:
-		return false
-	}
 }

@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,7 @@ func TestMetricsAreServed(t *testing.T) {
 	m.Open(4, 9)
 	m.Attempt("linux", "command", automation.Outcome{
 		State: automation.ItemFailed, StartedAt: began, EndedAt: began.Add(time.Second),
-		Error: &automation.Error{Code: automation.CodeUnreachable}, Usage: automation.Usage{HostCalls: 3, MemoryBytes: 1 << 20},
+		Error: &automation.Error{Code: automation.CodeUnreachable}, Usage: automation.Usage{HostCalls: 3, MemoryBytes: 1 << 20, RemoteBytes: 77, LogTruncated: true, Limit: "fuel"},
 	})
 	m.HostCall("ssh_exec", automation.CodeTimeout, time.Second)
 	m.Turn(17, time.Millisecond)
@@ -47,6 +48,9 @@ func TestMetricsAreServed(t *testing.T) {
 		`opsconductor_attempt_seconds_sum{action="command",plugin="linux",state="failed"} 1`,
 		`opsconductor_attempts_total{code="unreachable",state="failed"} 1`,
 		`opsconductor_host_calls_total{plugin="linux"} 3`,
+		`opsconductor_host_call_bytes_total{plugin="linux"} 77`,
+		`opsconductor_attempt_limits_total{limit="fuel"} 1`,
+		`opsconductor_attempt_limits_total{limit="log_bytes"} 1`,
 		`opsconductor_attempt_memory_bytes_sum{plugin="linux"} 1.048576e+06`,
 		`opsconductor_host_call_seconds_sum{code="timeout",function="ssh_exec"} 1`,
 		`opsconductor_turn_facts_sum 17`,
@@ -71,6 +75,21 @@ func TestLabelsAreBounded(t *testing.T) {
 	for _, not := range []string{"BREW", "made_up_17"} {
 		if strings.Contains(got, not) {
 			t.Errorf("%s is a label value", not)
+		}
+	}
+}
+
+// TestEveryCodeIsCounted: each code of the host is counted as itself.
+func TestEveryCodeIsCounted(t *testing.T) {
+	t.Parallel()
+	m := telemetry.NewMetrics("x")
+	for _, c := range automation.Codes() {
+		m.AttemptEnded(automation.ItemFailed, c)
+	}
+	got := scrape(t, m)
+	for _, c := range automation.Codes() {
+		if want := fmt.Sprintf(`opsconductor_attempts_total{code=%q,state="failed"} 1`, c); !strings.Contains(got, want) {
+			t.Errorf("no %s in the metrics", want)
 		}
 	}
 }

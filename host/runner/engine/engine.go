@@ -110,6 +110,7 @@ type Usage struct {
 	HostCalls   int
 	MemoryBytes int64 // the most that guest and kernel had together
 	Fuel        int64 // about the instructions that it executed; the engine extism does not count
+	RemoteBytes int64 // of all requests to host functions and their answers
 }
 
 // Limits bound an instance.
@@ -120,6 +121,7 @@ type Limits struct {
 	HostCalls     int
 	Fuel          int64         // about the instructions of an attempt; the engine extism does not count
 	HostCallBytes int           // one request or one answer of a host function
+	RemoteBytes   int64         // all requests and answers of host functions together
 	Sleep         time.Duration // the longest single sleep
 }
 
@@ -127,7 +129,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		MemoryBytes: 32 << 20, InputBytes: 1 << 20, OutputBytes: 8 << 20, HostCalls: 1000,
-		Fuel: 250_000_000_000, HostCallBytes: 12 << 20, Sleep: 15 * time.Minute,
+		Fuel: 250_000_000_000, HostCallBytes: 12 << 20, RemoteBytes: 1 << 30, Sleep: 15 * time.Minute,
 	}
 }
 

@@ -94,6 +94,8 @@ func testLimits(t *testing.T, kind string) {
 		{"host calls", "host", 2, func(l *engine.Limits) { l.HostCalls = 0 }, automation.CodeHostCallLimit, "limits.host_calls"},
 		{"host call bytes", "host", 1001, func(l *engine.Limits) { l.HostCallBytes = 1000 }, automation.CodeQuota, "limits.host_call_bytes"},
 		{"answer bytes", "host", 990, func(l *engine.Limits) { l.HostCallBytes = 1000 }, automation.CodeOutputLimit, "limits.host_call_bytes"},
+		{"remote bytes, answer", "host", 600, func(l *engine.Limits) { l.RemoteBytes = 1000 }, automation.CodeRemoteLimit, "limits.remote_bytes"},
+		{"remote bytes, request", "host", 1001, func(l *engine.Limits) { l.RemoteBytes = 1000 }, automation.CodeRemoteLimit, "limits.remote_bytes"},
 		{"memory", "noop", 2, func(l *engine.Limits) { l.MemoryBytes = 1 << 20 }, automation.CodeMemoryLimit, "limits.memory_bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -103,6 +105,9 @@ func testLimits(t *testing.T, kind string) {
 			input := []byte(`"` + strings.Repeat("x", tc.input-2) + `"`)
 			_, err := call(t.Context(), m, c, tc.export, input)
 			wantCode(t, err, tc.code)
+			if got := automation.AsError(err).Limit; err != nil && "limits."+got != tc.setting {
+				t.Errorf("the error's limit: got %q, want %s", got, tc.setting)
+			}
 			if err != nil && !strings.Contains(err.Error(), tc.setting) {
 				t.Errorf("the error %q does not name %s", err, tc.setting)
 			}

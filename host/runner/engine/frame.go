@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -150,7 +151,7 @@ type callFrame struct {
 
 func (c callFrame) encode() []byte {
 	l := c.limits
-	b := numbers(l.MemoryBytes, int64(l.InputBytes), int64(l.OutputBytes), int64(l.HostCalls), l.Fuel, int64(l.HostCallBytes), int64(l.Sleep))
+	b := numbers(l.MemoryBytes, int64(l.InputBytes), int64(l.OutputBytes), int64(l.HostCalls), l.Fuel, int64(l.HostCallBytes), l.RemoteBytes, int64(l.Sleep))
 	return fields(b, []byte(c.export), c.input)
 }
 
@@ -158,7 +159,7 @@ func decodeCall(payload []byte) (c callFrame, err error) {
 	u := &unpack{b: payload}
 	c.limits = Limits{
 		MemoryBytes: u.number(), InputBytes: int(u.number()), OutputBytes: int(u.number()), HostCalls: int(u.number()),
-		Fuel: u.number(), HostCallBytes: int(u.number()), Sleep: time.Duration(u.number()),
+		Fuel: u.number(), HostCallBytes: int(u.number()), RemoteBytes: u.number(), Sleep: time.Duration(u.number()),
 	}
 	c.export, c.input = string(u.bytes()), u.bytes()
 	return c, u.end(frameCall)
@@ -197,11 +198,17 @@ func decodeDone(payload []byte) (d doneFrame, err error) {
 	return d, err
 }
 
+// frameError is an error with the limit that was passed, which no JSON of an error has.
+type frameError struct {
+	*automation.Error
+	Passed string `json:"passed,omitempty"`
+}
+
 func encodeError(e *automation.Error) []byte {
 	if e == nil {
 		return nil
 	}
-	b, err := json.Marshal(e)
+	b, err := json.Marshal(frameError{e, e.Limit})
 	if err != nil {
 		return []byte(`{"code":"internal"}`)
 	}
@@ -214,13 +221,13 @@ func decodeError(text []byte) (*automation.Error, error) {
 	if len(text) == 0 {
 		return nil, nil //nolint:nilnil // no error is no error
 	}
-	var said automation.Error
+	said := frameError{Error: &automation.Error{}}
 	if err := json.Unmarshal(text, &said); err != nil {
 		return nil, fmt.Errorf("%w: an error that is not JSON", errFrame)
 	}
 	switch said.Code {
 	case automation.CodeBadPlugin, automation.CodePluginCrashed, automation.CodeFuelLimit, automation.CodeDepthLimit,
-		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeOutputLimit, automation.CodeHostCallLimit,
+		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeOutputLimit, automation.CodeHostCallLimit, automation.CodeRemoteLimit,
 		automation.CodeQuota, automation.CodeTimeout, automation.CodeCancelled, automation.CodeUnavailable, automation.CodeInternal:
 	default:
 		return nil, fmt.Errorf("%w: an error that no engine makes", errFrame)
@@ -228,5 +235,8 @@ func decodeError(text []byte) (*automation.Error, error) {
 	if len(said.Message) > frameSlack || len(said.Suggestion) > frameSlack {
 		return nil, fmt.Errorf("%w: an error that is too long", errFrame)
 	}
-	return &automation.Error{Code: said.Code, Message: said.Message, Suggestion: said.Suggestion, CanRetry: said.CanRetry}, nil
+	if said.Passed != "" && !slices.Contains(limitNames(), said.Passed) {
+		return nil, fmt.Errorf("%w: a limit that no engine has", errFrame)
+	}
+	return &automation.Error{Code: said.Code, Message: said.Message, Suggestion: said.Suggestion, CanRetry: said.CanRetry, Limit: said.Passed}, nil
 }

@@ -29,6 +29,9 @@ func (i *instance) hostCall(ctx context.Context, x exchange, name string, offset
 		i.halt(stopped(ctx, "host function "+name))
 	}
 	request := i.read(x, name, offset)
+	if !i.move(len(request)) {
+		i.halt(i.remoteLimit())
+	}
 	i.inHost.Store(true)
 	answer := i.config.Host(ctx, name, request)
 	i.inHost.Store(false)
@@ -57,11 +60,24 @@ func (i *instance) write(x exchange, name string, answer []byte) uint64 {
 	if len(answer) > i.config.Limits.HostCallBytes {
 		i.halt(overrun(automation.CodeOutputLimit, "host_call_bytes", "the answer of %s has %d bytes, more than the limit of %d", name, len(answer), i.config.Limits.HostCallBytes))
 	}
+	if !i.move(len(answer)) {
+		i.halt(i.remoteLimit())
+	}
 	offset, ok := x.put(answer)
 	if !ok {
 		i.halt(i.memoryLimit())
 	}
 	return offset
+}
+
+// move counts bytes that go to or come from a host function; false: too many.
+func (i *instance) move(n int) bool {
+	i.moved += int64(n)
+	return i.moved <= i.config.Limits.RemoteBytes
+}
+
+func (i *instance) remoteLimit() *automation.Error {
+	return overrun(automation.CodeRemoteLimit, "remote_bytes", "the action's calls of host functions moved more than the limit of %d bytes", i.config.Limits.RemoteBytes)
 }
 
 // halt ends the guest with an error of the engine's.

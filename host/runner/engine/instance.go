@@ -26,6 +26,7 @@ type instance struct {
 	doing  string       // what is under way, for errors
 	fuel   atomic.Int64 // used by the last call
 	calls  int          // host calls; the guest's goroutine alone counts
+	moved  int64        // bytes of their requests and answers; likewise
 	exited atomic.Bool
 	inHost atomic.Bool
 	halted atomic.Pointer[automation.Error] // why the engine ended the guest
@@ -130,13 +131,14 @@ func (i *instance) check(export string, input []byte) error {
 }
 
 func (i *instance) result() Result {
-	return Result{Usage: Usage{HostCalls: i.calls, MemoryBytes: i.memory.peak.Load(), Fuel: i.fuel.Load()}}
+	return Result{Usage: Usage{HostCalls: i.calls, MemoryBytes: i.memory.peak.Load(), Fuel: i.fuel.Load(), RemoteBytes: i.moved}}
 }
 
 // overrun is the error of a limit that was passed; setting is its name.
 func overrun(code automation.Code, setting, format string, args ...any) *automation.Error {
 	err := automation.Errorf(code, format, args...)
-	err.Suggestion = "let the plugin use less, or raise the host's setting limits." + setting
+	err.Limit = setting
+	err.Suggestion = "let the plugin use less; docs/sandbox.md says whether limits." + setting + " can be raised"
 	return err
 }
 

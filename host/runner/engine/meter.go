@@ -76,7 +76,9 @@ func (p *nativeProgram) buildMeter(ctx context.Context) error {
 	}), nil, nil).Export(wasmfile.TickImport)
 	b.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(ctx context.Context, _ []uint64) {
 		i := guestOf(ctx).current.Load()
-		i.halt(automation.Errorf(automation.CodeDepthLimit, "the plugin's calls are nested too deeply: their frames passed %d bytes", p.stackBytes()))
+		err := automation.Errorf(automation.CodeDepthLimit, "the plugin's calls are nested too deeply: their frames passed %d bytes", p.stackBytes())
+		err.Limit = limitDepth
+		i.halt(err)
 	}), nil, nil).Export(wasmfile.DeepImport)
 	if _, err := b.Instantiate(ctx); err != nil {
 		return fmt.Errorf("make %s: %w", wasmfile.HostModule, err)

@@ -388,7 +388,7 @@ func (g *remoteGuest) request(ctx context.Context, i *instance, f frame) error {
 	limits := i.config.Limits
 	i.calls++
 	switch {
-	case i.calls > limits.HostCalls, len(request) > limits.HostCallBytes:
+	case i.calls > limits.HostCalls, len(request) > limits.HostCallBytes, !i.move(len(request)):
 		return fmt.Errorf("%w: a host call past its limit", errFrame)
 	case !slices.Contains(i.module.hostFunctions(), name):
 		return fmt.Errorf("%w: a call of a host function that the module does not import", errFrame)
@@ -402,6 +402,7 @@ func (g *remoteGuest) request(ctx context.Context, i *instance, f frame) error {
 		// What is too long is cut: the guest's side sees that it is.
 		envelope = envelope[:min(len(envelope), limits.HostCallBytes+1)]
 	}
+	i.move(len(envelope)) // the guest's side ends the call when that is too much
 	i.inHost.Store(false)
 	if ctx.Err() != nil {
 		return nil // the loop stops the call
