@@ -107,7 +107,9 @@ func TestEachTopicReachesOtherProcesses(t *testing.T) {
 		defer stop()
 		heard[i] = c
 	}
-	hear(t, "that the listener is there", heard[0])
+	for _, c := range heard {
+		hear(t, "that the listener is there", c)
+	}
 	for i, n := range news {
 		drain(heard...)
 		if err := n.make(); err != nil {
