@@ -79,15 +79,16 @@ func TestEachTopicReachesOtherProcesses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deliver := func(host automation.HostID) error {
+		to := store.Delivery{Host: host, Epoch: 1, Kind: store.DeliverIntent}
+		return here.Append(ctx, store.Batch{Host: "leader", Epoch: epoch, Deliveries: []store.Delivery{to}})
+	}
 	news := []struct {
 		topic store.Topic
 		make  func() error
 	}{
 		{store.TopicHosts, func() error { _, err := here.RegisterHost(ctx, automation.Host{ID: "h", Name: "h"}); return err }},
-		{store.HostTopic("h"), func() error {
-			to := store.Delivery{Host: "h", Epoch: 1, Kind: store.DeliverIntent}
-			return here.Append(ctx, store.Batch{Host: "leader", Epoch: epoch, Deliveries: []store.Delivery{to}})
-		}},
+		{store.HostTopic("h"), func() error { return deliver("h") }},
 		{store.TopicReports, func() error {
 			return here.PutReports(ctx, 0, store.Cursor{Host: "h", Epoch: 1}, []store.Report{{Number: 1, Command: "c"}})
 		}},
@@ -107,21 +108,45 @@ func TestEachTopicReachesOtherProcesses(t *testing.T) {
 		defer stop()
 		heard[i] = c
 	}
-	for _, c := range heard {
-		hear(t, "that the listener is there", c)
-	}
+	listens(t, there, deliver)
 	for i, n := range news {
 		drain(heard...)
 		if err := n.make(); err != nil {
 			t.Fatalf("news of %s: %v", n.topic, err)
 		}
 		hear(t, "news of "+string(n.topic), heard[i])
+		told(there)
 		for j, c := range heard {
 			if len(c) > 0 {
 				t.Errorf("news of %s woke a waiter of %s", n.topic, news[j].topic)
 			}
 		}
 	}
+}
+
+// listens waits until a store hears what other processes tell, and has heard all
+// that they told before: once one of two topics alone has news, it was no call to
+// look at all of them.
+func listens(t *testing.T, db *postgres.DB, deliver func(automation.HostID) error) {
+	t.Helper()
+	first, stop := db.Wake(store.HostTopic("first"))
+	defer stop()
+	second, stop := db.Wake(store.HostTopic("second"))
+	defer stop()
+	for all := true; all; all = len(second) > 0 {
+		drain(first, second)
+		if err := deliver("first"); err != nil {
+			t.Fatal(err)
+		}
+		hear(t, "that the listener is there", first)
+		told(db)
+	}
+}
+
+// told returns when a signal that is under way has reached all of its waiters.
+func told(db *postgres.DB) {
+	_, stop := db.Wake(store.TopicAll)
+	stop()
 }
 
 // TestPollWakes: without any news, everyone is asked to look now and then.
