@@ -146,6 +146,7 @@ func (t *turn) once(ctx context.Context) error {
 		return nil
 	}
 	// The machine is ahead of the store: its inputs go back, it goes away.
+	t.fresh = true // whoever hands over now must not go on with it
 	l.inbox.giveBack(h.results[:h.own])
 	for _, in := range waiting {
 		t.tell(&in, fmt.Errorf("commit the intent: %w", err))
