@@ -100,3 +100,14 @@ func TestReplay(t *testing.T) {
 		}
 	}
 }
+
+// TestSeeds plays histories that were broken once: a leader that was told to stop
+// while a commit failed handed over with a machine that was ahead of the store.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{156539, 164593} {
+		for _, v := range play(t, seed, nil).Violations {
+			t.Errorf("seed %d: %s", seed, v)
+		}
+	}
+}
