@@ -21,6 +21,8 @@ RACESKIP ?= TestSpecSuites|TestRandomModules|TestEnginesAgree|TestReaderAgrees|T
 CHAOS ?= all
 ROUNDS ?= 1
 FAULTS ?=
+# make interop: servers in process in its last row.
+FAKES ?= 10000
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help
@@ -74,6 +76,10 @@ attack: ## Let every hostile module at a host, on all engines, and print how eac
 .PHONY: chaos
 chaos: setup plugins ## Break real hosts, databases and networks (CHAOS=short|all, ROUNDS, FAULTS) and hold targets' ledgers against the history
 	@OPSCONDUCTOR_CHAOS=$(CHAOS) ROUNDS=$(ROUNDS) go test -count=1 -v -timeout 4h -parallel $(if $(filter short,$(CHAOS)),4,1) -run '^TestMatrix$$/$(FAULTS)' ./host/chaos
+
+.PHONY: interop
+interop: setup ## Run the SSH functions against servers of many kinds; print how many rows passed (FAKES servers in the last)
+	@OPSCONDUCTOR_INTEROP=all INTEROP_FAKES=$(FAKES) go test -count=1 -timeout 20m -parallel 8 -run '^TestMatrix$$' ./hostfuncs/ssh/interop
 
 .PHONY: vet
 vet: ## Run go vet

@@ -108,6 +108,7 @@ func rooms() map[string]room {
 		// A test in hostfuncs holds its words equal to automation's.
 		"hostfuncs":              {tests: []string{nouns, "schemas", "hostfuncs/..."}},
 		"hostfuncs/ssh":          {may: []string{"hostfuncs"}, tests: []string{"schemas", "hostfuncs/..."}},
+		"hostfuncs/ssh/interop":  {tests: []string{"hostfuncs/..."}},
 		"hostfuncs/ssh/sshtest":  {may: []string{"hostfuncs", "hostfuncs/ssh"}, tests: []string{"hostfuncs/..."}},
 		"hostfuncs/winrm":        {may: []string{"hostfuncs"}, tests: []string{"schemas", "hostfuncs/..."}},
 		"hostfuncs/probe":        {may: []string{"hostfuncs"}, tests: []string{"schemas", "hostfuncs/..."}},
@@ -150,7 +151,7 @@ func modules() map[string][]string {
 		"github.com/spf13/cobra":                   {"cmd/opsconductor"},
 		"golang.org/x/term":                        {"cmd/opsconductor"},
 		"github.com/prometheus/client_golang":      {"host/telemetry"},
-		"golang.org/x/crypto":                      {"hostfuncs/ssh", "hostfuncs/ssh/sshtest"},
+		"golang.org/x/crypto":                      {"hostfuncs/ssh", "hostfuncs/ssh/sshtest", "hostfuncs/ssh/interop"},
 		"github.com/pkg/sftp":                      {"hostfuncs/ssh", "hostfuncs/ssh/sshtest"},
 		"github.com/miekg/dns":                     {"hostfuncs/probe"},
 		"golang.org/x/sync":                        {"*"},

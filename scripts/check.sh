@@ -20,6 +20,7 @@ part make walk
 part make sim
 part make attack
 part make chaos CHAOS=short
+part make interop FAKES=1000
 part make race
 part make fuzz
 part make bench BENCHFLAGS=-benchtime=1x

@@ -32,6 +32,7 @@ have busybox || missing+=(busybox) # one of the shells that quoting is tested in
 have sudo || missing+=(sudo)
 have doas || missing+=(opendoas)
 have su || missing+=(util-linux)
+have dropbear || [[ -x /usr/sbin/dropbear ]] || missing+=(dropbear-bin) # another SSH server
 have useradd || missing+=(passwd)
 have curl || missing+=(curl)
 have ip || missing+=(iproute2) # networks of their own, for make chaos

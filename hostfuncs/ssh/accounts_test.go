@@ -2,22 +2,16 @@ package ssh_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"opsconductor.dev/hostfuncs/ssh"
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
-
-// accountNumber makes the names of test users different.
-var accountNumber atomic.Int64 //nolint:gochecknoglobals // names have to differ over all tests
 
 // account is a user of this machine, made for a test and removed with it.
 type account struct{ name, password string }
@@ -49,40 +43,36 @@ func system(t *testing.T, stdin string, argv ...string) {
 // that run on it.
 func accountsLock(t *testing.T) func() {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "opsconductor-accounts.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := sshtest.LockAccounts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	return func() { _ = f.Close() }
+	return unlock
 }
 
 // newAccount makes a user with a password and a login shell.
 func newAccount(t *testing.T, shell string) account {
 	t.Helper()
-	n := accountNumber.Add(1)
-	a := account{fmt.Sprintf("oct%dx%d", os.Getpid(), n), fmt.Sprintf("canary-%d-%d-Pa55'\"$x", os.Getpid(), n)}
-	defer accountsLock(t)()
-	system(t, "", "useradd", "-M", "-d", "/", "-s", shell, a.name)
+	a, err := sshtest.NewAccount(t.Context(), shell)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		defer accountsLock(t)()
-		_ = exec.CommandContext(context.Background(), "pkill", "-KILL", "-u", a.name).Run() //nolint:gosec // the test's own user
-		system(t, "", "userdel", "-f", a.name)
+		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
 	})
-	system(t, a.name+":"+a.password+"\n", "chpasswd")
-	return a
+	return account{a.Name, a.Password}
 }
 
 // sudoers adds lines to what sudo allows.
 func sudoers(t *testing.T, lines ...string) {
 	t.Helper()
-	file := fmt.Sprintf("/etc/sudoers.d/opsconductor-%d-%d", os.Getpid(), accountNumber.Add(1))
-	t.Cleanup(func() { _ = os.Remove(file) })
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o440); err != nil {
+	remove, err := sshtest.Sudoers(lines...)
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(remove)
 }
 
 // doasRules adds lines to what doas allows, and takes them out again. There is one

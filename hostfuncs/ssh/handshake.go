@@ -250,6 +250,8 @@ func (h *handshake) explain(ctx context.Context, err error) error {
 		return known
 	case ctx.Err() != nil:
 		return hostfuncs.Ended(ctx, hostfuncs.Before, "connect to %s, %s", place, h.phase())
+	case h.wire.old() != "":
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "connect to %s: it does not speak SSH 2 as RFC 4253 has it, but an older version (%.80q), which has no security to speak of; put a newer server there, or check the port", place, h.wire.old())
 	case kind == hostfuncs.TimedOut:
 		return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before, "connect to %s: it accepted the connection and then fell silent, %s for %s: %w", place, h.phase(), h.pool.opt.HandshakeTimeout, err)
 	case gone && !h.wire.banner():

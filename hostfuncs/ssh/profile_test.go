@@ -1,13 +1,10 @@
 package ssh_test
 
 import (
-	"net"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"context"
+	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"opsconductor.dev/hostfuncs"
 	"opsconductor.dev/hostfuncs/ssh"
@@ -86,45 +83,15 @@ func TestProfileLists(t *testing.T) {
 // dropbear is another implementation.
 func TestDropbear(t *testing.T) {
 	t.Parallel()
-	bin, err := exec.LookPath("dropbear")
-	if err != nil {
-		if bin, err = exec.LookPath("/usr/sbin/dropbear"); err != nil {
-			t.Skip("there is no dropbear here: apt-get install dropbear-bin")
-		}
-	}
-	dir := t.TempDir()
-	key := filepath.Join(dir, "host")
-	out, err := exec.CommandContext(t.Context(), "dropbearkey", "-t", "ed25519", "-f", key).Output()
-	if err != nil {
-		t.Fatalf("dropbearkey: %v", err)
-	}
-	var pinned string
-	for l := range strings.Lines(string(out)) {
-		if f := strings.Fields(l); len(f) > 1 && f[0] == "ssh-ed25519" {
-			pinned = f[0] + " " + f[1]
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	d, err := sshtest.StartDropbear(context.WithoutCancel(t.Context()), t.TempDir())
+	if errors.Is(err, sshtest.ErrNoDropbear) {
+		t.Skip(err)
+	} else if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	cmd := exec.CommandContext(t.Context(), bin, "-F", "-E", "-R", "-r", key, "-p", "127.0.0.1:"+strconv.Itoa(port))
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	up := func() bool {
-		c, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(port), time.Second)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}
-	eventually(t, "dropbear listens", up)
+	t.Cleanup(d.Stop)
 	e := ssh.Endpoint{
-		Tenant: "default", Name: "drop1", Host: "127.0.0.1", Port: port, HostKeys: []string{pinned}, Check: allow,
+		Tenant: "default", Name: "drop1", Host: d.Host, Port: d.Port, HostKeys: []string{d.HostKey}, Check: allow,
 		Credential: hostfuncs.Credential{Name: "key", Version: 1, Kind: "ssh_key", Username: "opsconductor-nobody", PrivateKey: secret(sshtest.NewKey())},
 	}
 	for _, p := range ssh.Profiles() { // key exchange and host key are good; the key is not known there

@@ -2,10 +2,7 @@ package ssh_test
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -15,9 +12,7 @@ import (
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
 
-type secret []byte
-
-func (s secret) Reveal() []byte { return s }
+type secret = sshtest.Plain
 
 // server starts a real sshd that ends with the test.
 func server(t *testing.T, c sshtest.Config) *sshtest.Server {
@@ -39,14 +34,9 @@ func pool(t *testing.T, o ssh.Options) *ssh.Pool {
 	return p
 }
 
-func endpoint(s *sshtest.Server) ssh.Endpoint {
-	return ssh.Endpoint{
-		Tenant: "default", Name: "web1", Host: s.Host, Port: s.Port, HostKeys: s.HostKeys, Check: allow,
-		Credential: hostfuncs.Credential{Name: "key", Version: 1, Kind: "ssh_key", Username: s.User, PrivateKey: secret(s.ClientKey)},
-	}
-}
+func endpoint(s *sshtest.Server) ssh.Endpoint { return s.Endpoint("web1") }
 
-func allow(context.Context, netip.Addr) error { return nil }
+func allow(ctx context.Context, a netip.Addr) error { return sshtest.Allow(ctx, a) }
 
 // run runs a command that must not fail as a call.
 func run(t *testing.T, p *ssh.Pool, e ssh.Endpoint, c ssh.Command) ssh.Result {
@@ -70,27 +60,7 @@ func code(r ssh.Result) int {
 // wantError checks an error's code and phase and that its message has some words.
 func wantError(t *testing.T, err error, code hostfuncs.Code, phase hostfuncs.Phase, words ...string) {
 	t.Helper()
-	var e *hostfuncs.Error
-	if !errors.As(err, &e) {
-		t.Errorf("error is %v (%T), want code %s", err, err, code)
-		return
-	}
-	if e.Code != code || e.Phase != phase {
-		t.Errorf("code %s phase %s, want %s %s: %s", e.Code, e.Phase, code, phase, e.Message)
-	}
-	passes := slices.Contains([]hostfuncs.Code{hostfuncs.Unreachable, hostfuncs.Timeout, hostfuncs.Throttled, hostfuncs.Quota, hostfuncs.Lost}, e.Code)
-	if want := passes && e.Phase == hostfuncs.Before; e.Retryable != want {
-		t.Errorf("code %s phase %s retryable %t, want %t", e.Code, e.Phase, e.Retryable, want)
-	}
-	stopped := strings.Contains(e.Message, "with its process group; it is confirmed dead") || strings.Contains(e.Message, "Nothing was changed")
-	if stopped != e.Stopped {
-		t.Errorf("stopped is %t, and the message says %q", e.Stopped, e.Message)
-	}
-	for _, w := range words {
-		if !strings.Contains(e.Message, w) {
-			t.Errorf("message %q does not have %q", e.Message, w)
-		}
-	}
+	sshtest.WantError(t, err, code, phase, words...)
 }
 
 // eventually polls until a condition holds.
@@ -119,12 +89,7 @@ func fake(t *testing.T, c sshtest.FakeConfig) *sshtest.Fake {
 	return f
 }
 
-func fakeEndpoint(f *sshtest.Fake) ssh.Endpoint {
-	return ssh.Endpoint{
-		Tenant: "default", Name: "fake1", Host: f.Host, Port: f.Port, HostKeys: []string{f.HostKey}, Check: allow,
-		Credential: hostfuncs.Credential{Name: "pass", Version: 1, Kind: "password", Username: "tester", Password: secret(sshtest.Password)},
-	}
-}
+func fakeEndpoint(f *sshtest.Fake) ssh.Endpoint { return f.Endpoint("fake1") }
 
 // proxy starts a proxy to a server that ends with the test.
 func proxy(t *testing.T, s *sshtest.Server) *sshtest.Proxy {

@@ -46,6 +46,21 @@ func (w *wire) banner() bool {
 	return bytes.HasPrefix(head, []byte("SSH-")) || bytes.Contains(head, []byte("\nSSH-"))
 }
 
+// old returns the server's version line when it names a version that has no SSH 2
+// (1.99 has: RFC 4253 section 5.1); else "".
+func (w *wire) old() string {
+	for line := range bytes.Lines(w.began()) {
+		if bytes.HasPrefix(line, []byte("SSH-")) {
+			line = bytes.TrimRight(line, "\r\n")
+			if bytes.HasPrefix(line, []byte("SSH-1.")) && !bytes.HasPrefix(line, []byte("SSH-1.99-")) {
+				return string(line)
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
 // began returns a copy of the first bytes that were read.
 func (w *wire) began() []byte {
 	w.mu.Lock()

@@ -59,6 +59,9 @@ type FakeConfig struct {
 	Drop int
 	// Flood sends output without end in place of running the command.
 	Flood bool
+	// Quick answers each command at once as one that wrote nothing and exited with
+	// code 0, without a shell: what is measured then is the connection.
+	Quick bool
 	// NoExit closes a session without a word of how its command ended.
 	NoExit bool
 	// Crypto are the algorithms; zero: x/crypto's own.
@@ -303,8 +306,12 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 			return
 		}
 		f.wg.Go(func() { ssh.DiscardRequests(requests) })
-		if f.conf.Flood {
+		switch {
+		case f.conf.Flood:
 			f.flood(ch)
+			return
+		case f.conf.Quick:
+			quick(ch, m.Command)
 			return
 		}
 		f.command(ctx, ch, m.Command)

@@ -20,7 +20,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -183,33 +182,11 @@ SetEnv HOME=%s
 
 // ready waits for the server's banner.
 func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if s.banner(ctx) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			log, _ := os.ReadFile(s.LogFile)
-			return fmt.Errorf("sshd on %s gives no banner: %w\n%s", s.Addr, ctx.Err(), log)
-		}
+	if err := awaitBanner(ctx, s.Addr); err != nil {
+		log, _ := os.ReadFile(s.LogFile)
+		return fmt.Errorf("sshd on %s gives no banner: %w\n%s", s.Addr, err, log)
 	}
-}
-
-func (s *Server) banner(ctx context.Context) bool {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	b := make([]byte, 4)
-	n, _ := conn.Read(b)
-	return string(b[:n]) == "SSH-"
+	return nil
 }
 
 // PID returns the listening process's id.

@@ -1,0 +1,88 @@
+package interop_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh"
+	"opsconductor.dev/hostfuncs/ssh/sshtest"
+)
+
+// files are servers with SFTP, without it, and with one whose answers lead elsewhere.
+func files() []row {
+	rows := []row{
+		{"OpenSSH, SFTP", func(t *testing.T) { putAndGet(t, server(t, "Subsystem sftp internal-sftp").Endpoint("web1"), false) }},
+		{"OpenSSH, no SFTP", func(t *testing.T) {
+			e := server(t).Endpoint("web1")
+			putAndGet(t, e, true)
+			_, err := pool(t, patient()).Stat(t.Context(), e, "/", false)
+			sshtest.WantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "has no SFTP", "web1")
+		}},
+		{"OpenSSH, something else in place of SFTP", func(t *testing.T) {
+			_, err := pool(t, patient()).Stat(t.Context(), server(t, "Subsystem sftp /bin/echo hello").Endpoint("web1"), "/", false)
+			sshtest.WantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "did not speak it")
+		}},
+	}
+	for _, name := range []string{"../../etc/cron.d/evil", "..\\..\\evil/x", "/etc/passwd", "x/..", "/", "a\x00b"} {
+		rows = append(rows, row{fmt.Sprintf("SFTP server that names %q", name), func(t *testing.T) { astray(t, name) }})
+	}
+	return append(rows, row{"SFTP server that hangs", func(t *testing.T) {
+		e := fake(t, sshtest.FakeConfig{SFTP: &sshtest.SFTP{Stall: []sshtest.SFTPKind{sshtest.SFTPOpendir}}}).Endpoint("fake1")
+		_, err := pool(t, hasty()).List(t.Context(), e, "/", 10)
+		sshtest.WantError(t, err, hostfuncs.Timeout, hostfuncs.Before, "fake1")
+	}})
+}
+
+// putAndGet writes a file twice and reads it.
+func putAndGet(t *testing.T, e ssh.Endpoint, scp bool) {
+	t.Helper()
+	p, content := pool(t, patient()), bytes.Repeat([]byte("a\x00\xffb\n"), 50_000)
+	target := filepath.Join(t.TempDir(), "it's a file")
+	for _, changed := range []bool{true, false} {
+		w, err := p.Put(t.Context(), e, ssh.Put{Path: target, Content: content, Mode: new(uint32(0o600))})
+		if err != nil || w.Changed != changed || w.Size != int64(len(content)) {
+			t.Fatalf("put: %+v, %v; want changed %t", w, err, changed)
+		}
+	}
+	if got, err := os.ReadFile(target); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("on disk are %d bytes (%v), want %d", len(got), err, len(content))
+	}
+	got, err := p.Get(t.Context(), e, target, len(content))
+	if err != nil || !bytes.Equal(got.Content, content) || got.OverSCP != scp {
+		t.Errorf("get: %d bytes, over scp %t, %v; want %d bytes, over scp %t", len(got.Content), got.OverSCP, err, len(content), scp)
+	}
+}
+
+// astray is a folder in which the server names a path: its last part alone is taken,
+// and not even that where it is no name of a file.
+func astray(t *testing.T, name string) {
+	t.Helper()
+	attrs := sshtest.Packet(0, 0x04, uint32(0o100644))[5:]
+	folder := sshtest.Packet(0, 0x04, uint32(0o040755))[5:]
+	conf := sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
+		switch kind { //nolint:exhaustive // the real server answers the rest
+		case sshtest.SFTPStat, sshtest.SFTPLstat:
+			return sshtest.Packet(sshtest.SFTPAttrs, id, folder)
+		case sshtest.SFTPOpendir:
+			return sshtest.Packet(sshtest.SFTPHandle, id, "h")
+		case sshtest.SFTPReaddir:
+			return sshtest.Packet(sshtest.SFTPName, id, uint32(1), name, "long", attrs)
+		}
+		return nil
+	}}
+	p, e := pool(t, hasty()), fake(t, sshtest.FakeConfig{SFTP: &conf}).Endpoint("fake1")
+	got, err := p.List(t.Context(), e, "/folder", 1)
+	if last := path.Base(name); last != ".." && last != "/" && !strings.Contains(last, "\x00") {
+		if err != nil || len(got.Entries) != 1 || got.Entries[0].Name != last {
+			t.Errorf("%+v, %v; want the entry %q", got.Entries, err, last)
+		}
+		return
+	}
+	sshtest.WantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "cannot be in a folder", "fake1")
+}

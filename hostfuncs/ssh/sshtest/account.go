@@ -1,0 +1,81 @@
+package sshtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// accountNumber makes the names of test users different.
+var accountNumber atomic.Int64 //nolint:gochecknoglobals // names have to differ over all tests of a process
+
+// Account is a user of this machine, made for a test.
+type Account struct{ Name, Password string }
+
+// NewAccount makes a user of this machine with a password, a login shell and no
+// home; Remove takes it away again. It has to be root.
+func NewAccount(ctx context.Context, shell string) (Account, error) {
+	n := accountNumber.Add(1)
+	a := Account{fmt.Sprintf("oct%dx%d", os.Getpid(), n), fmt.Sprintf("canary-%d-%d-Pa55'\"$x", os.Getpid(), n)}
+	unlock, err := LockAccounts()
+	if err != nil {
+		return a, err
+	}
+	defer unlock()
+	if err := system(ctx, "", "useradd", "-M", "-d", "/", "-s", shell, a.Name); err != nil {
+		return a, err
+	}
+	if err := system(ctx, a.Name+":"+a.Password+"\n", "chpasswd"); err != nil {
+		return a, errors.Join(err, system(ctx, "", "userdel", "-f", a.Name))
+	}
+	return a, nil
+}
+
+// Remove ends what runs as the user and removes it.
+func (a Account) Remove(ctx context.Context) error {
+	unlock, err := LockAccounts()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_ = system(ctx, "", "pkill", "-KILL", "-u", a.Name) // nothing runs: it says so
+	return system(ctx, "", "userdel", "-f", a.Name)
+}
+
+// LockAccounts is held while the machine's list of users changes, by all tests
+// that run on it. The function that it returns lets go.
+func LockAccounts() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "opsconductor-accounts.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock of the machine's users: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a small number
+		return nil, errors.Join(fmt.Errorf("lock the machine's users: %w", err), f.Close())
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// Sudoers adds lines to what sudo allows, until remove is called. It has to be root.
+func Sudoers(lines ...string) (remove func(), err error) {
+	file := fmt.Sprintf("/etc/sudoers.d/opsconductor-%d-%d", os.Getpid(), accountNumber.Add(1))
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o440); err != nil { //nolint:gosec // sudo wants it readable
+		return nil, fmt.Errorf("add to what sudo allows: %w", err)
+	}
+	return func() { _ = os.Remove(file) }, nil
+}
+
+// system runs a program of the machine; it has to succeed.
+func system(ctx context.Context, stdin string, argv ...string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the test's own words
+	cmd.Stdin = strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", argv[0], err, out)
+	}
+	return nil
+}
