@@ -67,7 +67,7 @@ func (l *Loop) serve(ctx context.Context, m *member) error {
 		case err == nil:
 			l.cfg.Log.Info("leading the shard", slog.Int("shard", l.cfg.Shard), slog.Int64("epoch", epoch))
 			err = l.lead(ctx, m, epoch)
-			if errors.Is(err, store.ErrFenced) {
+			if errors.Is(err, store.ErrFenced) && !errors.Is(err, errDoubt) {
 				l.cfg.Log.Info("another host leads the shard", slog.Int("shard", l.cfg.Shard))
 				err = nil
 			}
