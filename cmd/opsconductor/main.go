@@ -8,16 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"opsconductor.dev/host/app"
 )
 
 // version is set when the binary is linked.
 var version = "dev"
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == app.SandboxCommand {
-		os.Exit(app.ServeSandbox(os.Args[2:]))
+	if code, is := helper(os.Args); is {
+		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once, by the system's default.

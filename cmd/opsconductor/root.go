@@ -44,7 +44,7 @@ func (c *cli) root() *cobra.Command {
 	root := group("opsconductor", "Run IT automation on fleets of machines",
 		c.devCommand(), c.serveCommand(), c.workflowCommand(), c.runCommand(), c.pluginCommand(), c.assetCommand(),
 		c.credentialCommand(), c.scheduleCommand(), c.triggerCommand(), c.auditCommand(), c.approvalCommand(), c.windowCommand(), c.limitCommand(), c.hostCommand(), c.queueCommand(),
-		c.tokenCommand(), c.benchCommand(), c.versionCommand(), c.vetCommand())
+		c.tokenCommand(), c.benchCommand(), c.versionCommand())
 	root.SilenceErrors = true
 	root.SilenceUsage = true
 	root.CompletionOptions.HiddenDefaultCmd = true

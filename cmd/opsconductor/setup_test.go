@@ -25,7 +25,7 @@ const asProgram = "OPSCONDUCTOR_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	// A sandbox process has no environment, nor has one that vets.
-	helper := len(os.Args) > 1 && (os.Args[1] == app.SandboxCommand || os.Args[1] == vetWord)
+	helper := len(os.Args) > 1 && (os.Args[1] == app.SandboxCommand || os.Args[1] == app.VettingCommand)
 	if os.Getenv(asProgram) != "" || helper {
 		main()
 		return

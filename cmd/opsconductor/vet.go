@@ -4,28 +4,29 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/spf13/cobra"
-
 	"opsconductor.dev/host/app"
 )
 
-// vetWord is the command that a host starts itself with to vet a plugin.
-const vetWord = "vet-plugin"
-
-func (c *cli) vetCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: vetWord + " ENGINE", Short: "Compile a plugin as a host's helper: module in, verdict out", Hidden: true, Args: takes("ENGINE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return app.VetPlugin(cmd.Context(), args[0], c.in, c.out)
-		},
-	}
-}
-
-// vetting is the command line of that process.
+// vetting is the command line of the process in which a host vets a plugin.
 func vetting(engine string) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	return []string{self, vetWord, engine}, nil
+	return []string{self, app.VettingCommand, engine}, nil
+}
+
+// helper does what this program does when a host starts it as a child that has given
+// up its rights; false: it was not.
+func helper(args []string) (code int, is bool) {
+	if len(args) < 2 {
+		return 0, false
+	}
+	switch args[1] {
+	case app.SandboxCommand:
+		return app.ServeSandbox(args[2:]), true
+	case app.VettingCommand:
+		return app.ServeVetting(args[2:]), true
+	}
+	return 0, false
 }

@@ -26,7 +26,7 @@ type Options struct {
 	Version string
 	// LogTo takes the log.
 	LogTo io.Writer
-	// Vetting is the command that calls VetPlugin for the host's engine; nil: uploads
+	// Vetting is the command that calls ServeVetting for the host's engine; nil: uploads
 	// are vetted in the host itself.
 	Vetting []string
 }

@@ -32,8 +32,9 @@ const (
 	vetWall      = 20 * time.Second
 	vetAtOnce    = 2
 	vetAnswer    = 64 << 10
-	vetMemory    = 1 << 30 // of address space, on top of what the program has at its start
+	vetMemory    = 1 << 30 // that it may write to
 	vetFiles     = 32
+	vetCPU       = 2 * vetWall // of both cores
 	vetWaitDelay = 2 * time.Second
 )
 
@@ -132,7 +133,13 @@ func (c *capped) Write(p []byte) (int, error) {
 	return c.buf.Write(p)
 }
 
-// ServeVetting is the vetting process: it gives up what it does not need, reads a
+// giveUp leaves the vetting process what a sandbox process has, and less of it.
+func giveUp() error {
+	return engine.Confine(engine.Bounds{Keep: 3, Memory: vetMemory, Files: vetFiles, CPU: vetCPU, ReadOnly: true})
+}
+
+// ServeVetting is the vetting process: it gives up what it does not need, as
+// engine.Confine says, so that it is the first thing that its program does; it reads a
 // module, compiles it for an engine, and writes the verdict. Nothing of the module
 // runs.
 func ServeVetting(ctx context.Context, name string, in io.Reader, out io.Writer) error {

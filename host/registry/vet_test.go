@@ -28,6 +28,7 @@ const (
 	vetEnv   = "vet-environment"
 	vetEats  = "vet-eats"
 	vetSaves = "vet-saves"
+	vetTries = "vet-tries"
 
 	savedFile = "/tmp/opsconductor-vet-test"
 )
@@ -59,6 +60,10 @@ func TestMain(m *testing.M) {
 	case vetSaves:
 		if err = registry.GiveUp(); err == nil {
 			err = os.WriteFile(savedFile, []byte("x"), 0o600)
+		}
+	case vetTries:
+		if err = registry.GiveUp(); err == nil {
+			os.Exit(10 + escapes())
 		}
 	case vetEnv:
 		fmt.Fprintln(os.Stderr, os.Environ())
@@ -136,12 +141,16 @@ func TestVet(t *testing.T) {
 		"writes for ever":    {vetTalks, good(), 20 * time.Second, "compiling the plugin ended"},
 		"takes memory":       {vetEats, good(), time.Minute, onLinux("exit status 2")},
 		"writes a file":      {vetSaves, good(), time.Minute, onLinux("compiling the plugin ended")},
+		"tries to get out":   {vetTries, good(), time.Minute, onLinux("exit status 10")},
 		"no such program":    {"/nowhere", good(), time.Minute, "start the vetting process"},
 		"has no environment": {vetEnv, good(), time.Minute, "exit status 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := vetted(t, tc.word, tc.wall, wide())
+			if tc.word == vetTries && runtime.GOOS != "linux" {
+				t.Skip("a vetting process gives rights up on Linux alone")
+			}
 			if name == "no such program" {
 				r = vettedBy(t, tc.word)
 			}

@@ -47,7 +47,7 @@ func ServeChild(args []string) int {
 		if err != nil {
 			pages = nil
 		}
-		sealed, err := seal()
+		sealed, err := seal(childBounds())
 		if err != nil {
 			return 3
 		}
@@ -57,7 +57,7 @@ func ServeChild(args []string) int {
 	if len(args) > 0 {
 		return 2
 	}
-	return exitCode(enclose())
+	return exitCode(enclose(childBounds()))
 }
 
 // sealedArgument tells a sandbox process that it has no rights but its memory and

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,10 +22,10 @@ import (
 // the new one have it; seal does the rest, before the first byte from the host is
 // read.
 
-// enclose gives up capabilities, the chance of new ones, every descriptor but the
-// socket, and by Landlock the file system and the network, and starts the program
+// enclose gives up capabilities, the chance of new ones, every descriptor but those
+// that are kept, and by Landlock the file system and the network, and starts the program
 // anew. It returns only when that does not work.
-func enclose() error {
+func enclose(b Bounds) error {
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("give up new privileges: %w", err)
@@ -34,7 +35,7 @@ func enclose() error {
 	if err := unix.Capset(&header, &none[0]); err != nil {
 		return fmt.Errorf("give up capabilities: %w", err)
 	}
-	if err := unix.CloseRange(childFD+1, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	if err := unix.CloseRange(uint(b.Keep), 1<<31-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return fmt.Errorf("close descriptors: %w", err)
 	}
 	if err := landlock(); err != nil && !errors.Is(err, errNoLandlock) {
@@ -45,20 +46,18 @@ func enclose() error {
 
 const self = "/proc/self/exe"
 
-// The bounds of a sandbox process as a whole; the engine's own limits bound each
-// attempt, and end first.
-const (
-	childFiles  = 512
-	childMemory = 4 << 30
-)
-
 // seal bounds the process and closes the system calls. It returns what closes
 // them, for the record.
-func seal() (string, error) {
-	debug.SetMemoryLimit(childMemory / 2)
-	for resource, most := range map[int]uint64{
-		unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: childFiles, unix.RLIMIT_DATA: childMemory, unix.RLIMIT_MEMLOCK: 0,
-	} {
+func seal(b Bounds) (string, error) {
+	debug.SetMemoryLimit(int64(b.Memory / 2)) //nolint:gosec // some GiB
+	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: b.Files, unix.RLIMIT_DATA: b.Memory, unix.RLIMIT_MEMLOCK: 0}
+	if b.CPU > 0 {
+		limits[unix.RLIMIT_CPU] = uint64(b.CPU / time.Second)
+	}
+	if b.ReadOnly {
+		limits[unix.RLIMIT_FSIZE] = 0
+	}
+	for resource, most := range limits {
 		l := unix.Rlimit{Cur: most, Max: most}
 		if err := unix.Setrlimit(resource, &l); err != nil {
 			return "", fmt.Errorf("bound the process: %w", err)

@@ -11,10 +11,10 @@ import (
 )
 
 // Enclose and Seal are the steps in which a sandbox process gives up its rights.
-func Enclose() error { return enclose() }
+func Enclose() error { return enclose(childBounds()) }
 
 // Seal is the second of them.
-func Seal() (string, error) { return seal() }
+func Seal() (string, error) { return seal(childBounds()) }
 
 // Misdeeds are what sandbox processes of the tests do instead of their work: what
 // an attempt in them ends with, by name.

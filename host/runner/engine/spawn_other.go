@@ -22,6 +22,6 @@ func (*spawner) spawn([]string) (*exec.Cmd, net.Conn, error) { return nil, nil, 
 
 func childArguments() []string { return nil }
 
-func enclose() error { return errNoProcesses }
+func enclose(Bounds) error { return errNoProcesses }
 
-func seal() (string, error) { return "", errNoProcesses }
+func seal(Bounds) (string, error) { return "", errNoProcesses }
