@@ -26,6 +26,7 @@ type assetFlags struct {
 	protocol     string
 	vars         []string
 	hostKeyFiles []string
+	ssh          assetSSHFlags
 }
 
 func (f *assetFlags) add(cmd *cobra.Command) {
@@ -38,6 +39,7 @@ func (f *assetFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.vars, "var", nil, "a variable, NAME=VALUE; a VALUE that is JSON keeps its type")
 	flags.StringArrayVar(&r.HostKeys, "host-key", nil, `a pinned host key: "TYPE BASE64", as in authorized_keys`)
 	flags.StringArrayVar(&f.hostKeyFiles, "host-key-file", nil, "file with pinned host keys, a line each (a .pub file, or what ssh-keyscan prints)")
+	f.ssh.add(cmd)
 	flags.StringVar(&r.Queue, "queue", "", "task queue of attempts on it: only hosts that serve it run them (default: default)")
 	flags.StringVar(&r.Credential, "credential", "", "name of the credential that sessions log in with")
 }
@@ -63,7 +65,7 @@ func (f *assetFlags) read(c *cli) (client.AssetRequest, error) {
 		}
 		r.HostKeys = append(r.HostKeys, hostKeys(string(b))...)
 	}
-	return r, nil
+	return r, f.ssh.read(c, &r)
 }
 
 // hostKeys finds "TYPE BASE64" in the lines of a .pub or known_hosts file.
@@ -177,6 +179,7 @@ func (c *cli) showAsset(a client.Asset) error {
 	for _, key := range a.HostKeys {
 		pairs = append(pairs, pair{"host key", key})
 	}
+	pairs = append(pairs, sshPairs(a.SSH)...)
 	return c.show(a, append(pairs, pair{"version", strconv.FormatInt(a.Version, 10)})...)
 }
 
@@ -213,8 +216,9 @@ func (c *cli) assetUpdateCommand() *cobra.Command {
 func merge(a client.Asset, given client.AssetRequest, changed func(string) bool) client.AssetRequest {
 	r := client.AssetRequest{
 		Name: a.Name, Address: a.Address, Port: a.Port, Protocol: a.Protocol, OS: a.OS, Tags: a.Tags, Vars: a.Vars,
-		HostKeys: a.HostKeys, Credential: string(a.Credential), Queue: a.Queue,
+		HostKeys: a.HostKeys, Credential: string(a.Credential), Queue: a.Queue, SSH: a.SSH, KnownHosts: given.KnownHosts,
 	}
+	mergeSSH(&r, given, changed)
 	for flag, take := range map[string]func(){
 		"name": func() { r.Name = given.Name }, "address": func() { r.Address = given.Address }, "port": func() { r.Port = given.Port },
 		"protocol": func() { r.Protocol = given.Protocol }, "os": func() { r.OS = given.OS }, "tag": func() { r.Tags = given.Tags },

@@ -20,13 +20,32 @@ type AssetRequest struct {
 	Vars       map[string]any `json:"vars,omitempty" doc:"Free-form values that expressions read as asset.vars."`
 	HostKeys   []string       `json:"host_keys,omitempty" maxItems:"100" nullable:"false" doc:"Pinned SSH host keys: type and base64, as in authorized_keys."`
 	Credential string         `json:"credential,omitempty" doc:"Identifier or name of the credential that sessions log in with."`
+	SSH        SSHSettings    `json:"ssh,omitempty" doc:"How it is reached over SSH, beyond address, host keys and credential."`
+	KnownHosts string         `json:"known_hosts,omitempty" maxLength:"1048576" doc:"Lines of a known_hosts file (hashed names, @cert-authority and @revoked too): what they say of the address and port is added to host_keys, ssh.authorities and ssh.revoked."`
 	Queue      string         `json:"queue,omitempty" maxLength:"1000" doc:"Task queue of attempts on the asset: only hosts that serve it run them. Up to 63 lower-case letters, digits, - and _, a letter first; left out: default."`
+}
+
+// SSHSettings say how an asset is reached over SSH.
+type SSHSettings struct {
+	Profile     string   `json:"profile,omitempty" maxLength:"100" doc:"Which algorithms may be used: modern, compatible (the default) or legacy (SHA-1 and CBC, for devices that have nothing else)."`
+	Authorities []string `json:"authorities,omitempty" maxItems:"100" nullable:"false" doc:"Public keys of authorities whose host certificates are taken: type and base64."`
+	Revoked     []string `json:"revoked,omitempty" maxItems:"1000" nullable:"false" doc:"What is never taken: public keys, fingerprints (SHA256:…) and serial numbers of certificates (serial:7)."`
+	FirstUse    bool     `json:"first_use,omitempty" doc:"Take and pin the key that the asset shows first, while it has no pinned key and no authority."`
+	Rotate      bool     `json:"rotate,omitempty" doc:"Pin keys too that the asset proves to have over a connection on which it showed a pinned one."`
+	Jump        string   `json:"jump,omitempty" maxLength:"256" doc:"Identifier or name of the asset that it is reached through; that one may have a jump too, up to 5 in all."`
+}
+
+func (r SSHSettings) toAutomation() automation.AssetSSH {
+	return automation.AssetSSH{
+		Profile: r.Profile, Authorities: r.Authorities, Revoked: r.Revoked, FirstUse: r.FirstUse, Rotate: r.Rotate, Jump: automation.AssetID(r.Jump),
+	}
 }
 
 func (r AssetRequest) toService() service.AssetRequest {
 	return service.AssetRequest{
 		Name: r.Name, Address: r.Address, Port: r.Port, Protocol: automation.Protocol(r.Protocol), OS: r.OS,
 		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Credential: r.Credential, Queue: r.Queue,
+		SSH: r.SSH.toAutomation(), KnownHosts: r.KnownHosts,
 	}
 }
 

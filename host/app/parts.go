@@ -47,6 +47,7 @@ func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error
 	}
 	run, err := runner.New(runner.Config{
 		Plugins: reg, Engine: eng, Functions: functions.Functions(), Assets: inventory.NewSource(a.store),
+		HostKeys:    inventory.NewLearner(a.store, nil),
 		Credentials: vault.NewSource(a.store, seal), Limits: limits, RemoteOutputBytes: a.cfg.MaxOutput,
 		Metrics: runnerMetrics{a.metrics}, Log: a.log,
 	})

@@ -30,6 +30,7 @@ type Asset struct {
 	HostKeys   []string       `json:"host_keys,omitempty"` // authorized_keys lines: type and base64
 	Credential CredentialID   `json:"credential,omitempty"`
 	Queue      string         `json:"queue,omitempty"` // task queue of attempts on it; "": the default one
+	SSH        AssetSSH       `json:"ssh,omitzero"`
 	Created    time.Time      `json:"created_at"`
 	Updated    time.Time      `json:"updated_at"`
 	Version    int64          `json:"version"` // 1, 2, 3 …; the ETag

@@ -20,6 +20,9 @@ type AssetRequest struct {
 	HostKeys   []string       `json:"host_keys,omitempty"`
 	Credential string         `json:"credential,omitempty"` // identifier or name
 	Queue      string         `json:"queue,omitempty"`      // task queue; "": default
+	SSH        AssetSSH       `json:"ssh,omitzero"`
+	// KnownHosts are lines of a known_hosts file, for the asset's address and port.
+	KnownHosts string `json:"known_hosts,omitempty"`
 }
 
 // CredentialRequest is a credential with its secrets, on the way in. In an update

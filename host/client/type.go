@@ -30,6 +30,10 @@ type (
 	Digest = automation.Digest
 	// Asset is a machine or device of the inventory.
 	Asset = automation.Asset
+	// AssetID identifies an asset.
+	AssetID = automation.AssetID
+	// AssetSSH says how an asset is reached over SSH.
+	AssetSSH = automation.AssetSSH
 	// Credential is a sealed secret, without the secret.
 	Credential = automation.Credential
 	// CredentialScope says where a credential may be used.

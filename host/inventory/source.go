@@ -9,6 +9,7 @@ import (
 
 // Assets is what the lookups read; store.Assets has it.
 type Assets interface {
+	Asset(ctx context.Context, tenant automation.TenantID, id automation.AssetID) (automation.Asset, error)
 	AssetByName(ctx context.Context, tenant automation.TenantID, name string) (automation.Asset, error)
 	ListAssets(ctx context.Context, tenant automation.TenantID, page automation.Page) ([]automation.Asset, error)
 }
@@ -29,6 +30,15 @@ func (s *Source) Asset(ctx context.Context, tenant automation.TenantID, name str
 	a, err := s.store.AssetByName(ctx, tenant, name)
 	if err != nil {
 		return automation.Asset{}, fmt.Errorf("find asset %q: %w", name, err)
+	}
+	return a, nil
+}
+
+// AssetByID returns the asset with an identifier; not_found when the tenant has none.
+func (s *Source) AssetByID(ctx context.Context, tenant automation.TenantID, id automation.AssetID) (automation.Asset, error) {
+	a, err := s.store.Asset(ctx, tenant, id)
+	if err != nil {
+		return automation.Asset{}, fmt.Errorf("find asset %s: %w", id, err)
 	}
 	return a, nil
 }

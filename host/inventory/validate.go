@@ -34,12 +34,7 @@ func Normalise(a automation.Asset) automation.Asset {
 	a.Tags = slices.Clone(a.Tags)
 	slices.Sort(a.Tags)
 	a.Tags = slices.Compact(a.Tags)
-	a.HostKeys = slices.Clone(a.HostKeys)
-	for i, line := range a.HostKeys {
-		if f := strings.Fields(line); len(f) >= 2 && !strings.ContainsAny(line, "\r\n") {
-			a.HostKeys[i] = f[0] + " " + f[1]
-		}
-	}
+	a.HostKeys, a.SSH.Authorities = plainKeys(a.HostKeys), plainKeys(a.SSH.Authorities)
 	return a
 }
 
@@ -54,7 +49,8 @@ func Validate(a automation.Asset) automation.Errors {
 	out = append(out, validateAddress(a)...)
 	out = append(out, validateTags(a.Tags)...)
 	out = append(out, validateVars(a.Vars)...)
-	return append(out, validateHostKeys(a)...)
+	out = append(out, validateHostKeys(a)...)
+	return append(out, validateSSH(a)...)
 }
 
 func validateAddress(a automation.Asset) automation.Errors {

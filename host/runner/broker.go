@@ -18,6 +18,8 @@ import (
 type AssetSource interface {
 	// Asset returns the asset with a name; not_found without one.
 	Asset(ctx context.Context, tenant automation.TenantID, name string) (automation.Asset, error)
+	// AssetByID is the same by an identifier.
+	AssetByID(ctx context.Context, tenant automation.TenantID, id automation.AssetID) (automation.Asset, error)
 }
 
 // CredentialSource opens credentials; *vault.Source has it.
@@ -79,7 +81,7 @@ func covers(g automation.Grant, name string, tags []string) bool {
 }
 
 // Target implements hostfuncs.Broker. The item's own target has the address that
-// the plan pinned; host keys and credential are those of the asset now.
+// the plan pinned; host keys, credential and the way there are those of the asset now.
 func (b *Broker) Target(ctx context.Context, s *hostfuncs.Session, function, name string) (hostfuncs.Target, error) {
 	if err := b.Granted(ctx, s, function); err != nil {
 		return hostfuncs.Target{}, err
@@ -99,6 +101,7 @@ func (b *Broker) Target(ctx context.Context, s *hostfuncs.Session, function, nam
 	t := hostfuncs.Target{
 		Name: a.Name, Address: a.Address, Port: a.Port, Protocol: string(a.Protocol), OS: a.OS,
 		HostKeys: slices.Clone(a.HostKeys), Credential: string(a.Credential),
+		SSH: sshSettings(a), Jump: a.SSH.Jump != "", Revision: a.Version,
 	}
 	if own != nil && own.Name == a.Name {
 		if own.ID != a.ID {
@@ -189,7 +192,7 @@ func (b *Broker) Address(ctx context.Context, s *hostfuncs.Session, function, ho
 	if err := b.Granted(ctx, s, function); err != nil {
 		return err
 	}
-	if IsMetadata(addr) {
+	if IsMetadata(addr) || !addr.IsValid() && isMetadataName(host) {
 		return hostfuncs.Errorf(hostfuncs.Denied, hostfuncs.Before, "%s: %s leads to a cloud metadata service, which no grant opens", function, quote(host))
 	}
 	if b.isGiven(ctx, s, function, host) {

@@ -134,6 +134,17 @@ func (w *world) Asset(_ context.Context, _ automation.TenantID, name string) (au
 	return a, nil
 }
 
+func (w *world) AssetByID(_ context.Context, _ automation.TenantID, id automation.AssetID) (automation.Asset, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.assets {
+		if a.ID == id {
+			return a, nil
+		}
+	}
+	return automation.Asset{}, &automation.Error{Code: automation.CodeNotFound, Message: "there is no such asset"}
+}
+
 func (w *world) set(change func(*automation.Plugin)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

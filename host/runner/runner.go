@@ -38,6 +38,9 @@ type Config struct {
 	Functions   []hostfuncs.Func
 	Assets      AssetSource
 	Credentials CredentialSource
+	// HostKeys pins host keys that assets show first, where they allow it; nil: none
+	// are pinned.
+	HostKeys HostKeyStore
 	// Limits of the sandbox; the zero value: engine.DefaultLimits.
 	Limits engine.Limits
 	// LogBytes is how much an attempt may log; 0: 256 KiB.

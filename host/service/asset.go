@@ -23,6 +23,12 @@ type AssetRequest struct {
 	HostKeys []string            `json:"host_keys,omitempty"`
 	// Credential is the identifier or the name of a credential; "": none.
 	Credential string `json:"credential,omitempty"`
+	// SSH says how it is reached over SSH; its Jump is the identifier or the name of
+	// an asset.
+	SSH automation.AssetSSH `json:"ssh,omitzero"`
+	// KnownHosts are lines of a known_hosts file: what they say of the asset's address
+	// is added to HostKeys and SSH.
+	KnownHosts string `json:"known_hosts,omitempty"`
 	// Queue is the task queue of attempts on the asset; "": the default one.
 	Queue string `json:"queue,omitempty"`
 }
@@ -34,7 +40,7 @@ func (s *Service) CreateAsset(ctx context.Context, p automation.Principal, r Ass
 	if err := s.authorise(p, opAssetCreate); err != nil {
 		return automation.Asset{}, false, err
 	}
-	a, err := s.checkAsset(ctx, p.Tenant, r, checkKey(key))
+	a, err := s.checkAsset(ctx, p.Tenant, r, "", checkKey(key))
 	if err != nil {
 		return automation.Asset{}, false, err
 	}
@@ -61,8 +67,11 @@ func (s *Service) UpdateAsset(ctx context.Context, p automation.Principal, ref s
 	if err := checkVersion("asset", old.Version, version); err != nil {
 		return automation.Asset{}, err
 	}
-	a, err := s.checkAsset(ctx, p.Tenant, r, nil)
+	a, err := s.checkAsset(ctx, p.Tenant, r, old.ID, nil)
 	if err != nil {
+		return automation.Asset{}, err
+	}
+	if err := s.checkBehind(ctx, old, a.Protocol == automation.ProtocolSSH && a.Credential != ""); err != nil {
 		return automation.Asset{}, err
 	}
 	a.ID, a.Created, a.Version = old.ID, old.Created, old.Version
@@ -84,6 +93,9 @@ func (s *Service) DeleteAsset(ctx context.Context, p automation.Principal, ref s
 		return err
 	}
 	if err := checkVersion("asset", a.Version, version); err != nil {
+		return err
+	}
+	if err := s.checkBehind(ctx, a, false); err != nil {
 		return err
 	}
 	act := s.act(p, opAssetDelete, string(a.ID), "")
@@ -113,12 +125,18 @@ func (s *Service) Assets(ctx context.Context, p automation.Principal, page autom
 
 // checkAsset validates a request and resolves its credential; what earlier found
 // joins the list of problems.
-func (s *Service) checkAsset(ctx context.Context, tenant automation.TenantID, r AssetRequest, earlier *automation.Error) (automation.Asset, error) {
+func (s *Service) checkAsset(ctx context.Context, tenant automation.TenantID, r AssetRequest, self automation.AssetID, earlier *automation.Error) (automation.Asset, error) {
 	a := inventory.Normalise(automation.Asset{
 		Tenant: tenant, Name: r.Name, Address: r.Address, Port: r.Port, Protocol: r.Protocol, OS: r.OS,
-		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Queue: r.Queue,
+		Tags: r.Tags, Vars: r.Vars, HostKeys: r.HostKeys, Queue: r.Queue, SSH: r.SSH,
 	})
-	problems := inventory.Validate(a)
+	a, problems := inventory.AddKnownHosts(a, r.KnownHosts)
+	problems = append(inventory.Validate(a), problems...)
+	jump, err := s.checkJump(ctx, &a, self)
+	if err != nil {
+		return automation.Asset{}, err
+	}
+	problems = append(problems, jump...)
 	if earlier != nil {
 		problems = append(automation.Errors{earlier}, problems...)
 	}
@@ -162,7 +180,7 @@ func changedFields(old, now automation.Asset) []string {
 		"name": old.Name != now.Name, "address": old.Address != now.Address, "port": old.Port != now.Port,
 		"protocol": old.Protocol != now.Protocol, "os": old.OS != now.OS, "tags": !slices.Equal(old.Tags, now.Tags),
 		"vars": !reflect.DeepEqual(old.Vars, now.Vars), "host_keys": !slices.Equal(old.HostKeys, now.HostKeys),
-		"credential": old.Credential != now.Credential, "queue": old.Queue != now.Queue,
+		"credential": old.Credential != now.Credential, "ssh": !reflect.DeepEqual(old.SSH, now.SSH), "queue": old.Queue != now.Queue,
 	}
 	maps.DeleteFunc(differs, func(_ string, d bool) bool { return !d })
 	return slices.Sorted(maps.Keys(differs))

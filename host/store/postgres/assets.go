@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	selectAsset = `SELECT id, tenant, name, address, port, protocol, os, tags, vars, host_keys, coalesce(credential_id, ''), queue,
+	selectAsset = `SELECT id, tenant, name, address, port, protocol, os, tags, vars, host_keys, coalesce(credential_id, ''), queue, ssh,
 		created_at, updated_at, version FROM assets`
 	assetByID   = selectAsset + ` WHERE id = $1 AND tenant = $2`
 	assetByName = selectAsset + ` WHERE name = $1 AND tenant = $2`
 	listAssets  = selectAsset + ` WHERE tenant = $1 AND name > $2 ORDER BY name LIMIT $3`
-	insertAsset = `INSERT INTO assets (name, address, port, protocol, os, tags, vars, host_keys, credential_id, queue, updated_at, id, tenant, created_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9, ''), $10, $11, $12, $13, $14, 1)`
+	insertAsset = `INSERT INTO assets (name, address, port, protocol, os, tags, vars, host_keys, credential_id, queue, ssh, updated_at, id, tenant, created_at, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9, ''), $10, $11, $12, $13, $14, $15, 1)`
 	updateAsset = `UPDATE assets SET name = $1, address = $2, port = $3, protocol = $4, os = $5, tags = $6, vars = $7, host_keys = $8,
-		credential_id = nullif($9, ''), queue = $10, updated_at = $11, version = version + 1 WHERE id = $12 AND tenant = $13 AND version = $14`
+		credential_id = nullif($9, ''), queue = $10, ssh = $11, updated_at = $12, version = version + 1 WHERE id = $13 AND tenant = $14 AND version = $15`
 	deleteAsset = `DELETE FROM assets WHERE id = $1 AND tenant = $2`
 )
 
@@ -61,9 +61,13 @@ func assetArgs(a automation.Asset) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ssh, err := encoded(a.SSH)
+	if err != nil {
+		return nil, err
+	}
 	return []any{
 		a.Name, a.Address, a.Port, string(a.Protocol), a.OS, tags, vars, keys,
-		string(a.Credential), a.Queue, moment(a.Updated), string(a.ID), string(a.Tenant),
+		string(a.Credential), a.Queue, ssh, moment(a.Updated), string(a.ID), string(a.Tenant),
 	}, nil
 }
 
@@ -93,7 +97,7 @@ func (db *DB) ListAssets(ctx context.Context, tenant automation.TenantID, page a
 func scanAsset(row pgx.Row) (automation.Asset, error) {
 	var a automation.Asset
 	err := row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Address, &a.Port, &a.Protocol, &a.OS, &a.Tags, &a.Vars,
-		&a.HostKeys, &a.Credential, &a.Queue, stamp{&a.Created}, stamp{&a.Updated}, &a.Version)
+		&a.HostKeys, &a.Credential, &a.Queue, &a.SSH, stamp{&a.Created}, stamp{&a.Updated}, &a.Version)
 	a.Tags, a.HostKeys, a.Vars = store.NilIfEmpty(a.Tags), store.NilIfEmpty(a.HostKeys), store.NilIfNone(a.Vars)
 	return a, err
 }

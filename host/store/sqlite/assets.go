@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	selectAsset = `SELECT id, tenant, name, address, port, protocol, os, tags, vars, host_keys, coalesce(credential_id, ''), queue,
+	selectAsset = `SELECT id, tenant, name, address, port, protocol, os, tags, vars, host_keys, coalesce(credential_id, ''), queue, ssh,
 		created_at, updated_at, version FROM assets`
 	assetByID   = selectAsset + ` WHERE id = ? AND tenant = ?`
 	assetByName = selectAsset + ` WHERE name = ? AND tenant = ?`
 	listAssets  = selectAsset + ` WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?`
-	insertAsset = `INSERT INTO assets (name, address, port, protocol, os, tags, vars, host_keys, credential_id, queue, updated_at, id, tenant, created_at, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, 1)`
+	insertAsset = `INSERT INTO assets (name, address, port, protocol, os, tags, vars, host_keys, credential_id, queue, ssh, updated_at, id, tenant, created_at, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, 1)`
 	updateAsset = `UPDATE assets SET name = ?, address = ?, port = ?, protocol = ?, os = ?, tags = ?, vars = ?, host_keys = ?,
-		credential_id = nullif(?, ''), queue = ?, updated_at = ?, version = version + 1 WHERE id = ? AND tenant = ? AND version = ?`
+		credential_id = nullif(?, ''), queue = ?, ssh = ?, updated_at = ?, version = version + 1 WHERE id = ? AND tenant = ? AND version = ?`
 	deleteAsset = `DELETE FROM assets WHERE id = ? AND tenant = ?`
 )
 
@@ -58,9 +58,13 @@ func assetArgs(a automation.Asset) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ssh, err := encoded(a.SSH)
+	if err != nil {
+		return nil, err
+	}
 	return []any{
 		a.Name, a.Address, a.Port, string(a.Protocol), a.OS, tags, vars, keys,
-		string(a.Credential), a.Queue, micros(a.Updated), string(a.ID), string(a.Tenant),
+		string(a.Credential), a.Queue, ssh, micros(a.Updated), string(a.ID), string(a.Tenant),
 	}, nil
 }
 
@@ -90,7 +94,7 @@ func (db *DB) ListAssets(ctx context.Context, tenant automation.TenantID, page a
 func scanAsset(row scanner) (automation.Asset, error) {
 	var a automation.Asset
 	err := row.Scan(&a.ID, &a.Tenant, &a.Name, &a.Address, &a.Port, &a.Protocol, &a.OS, document{&a.Tags}, document{&a.Vars},
-		document{&a.HostKeys}, &a.Credential, &a.Queue, stamp{&a.Created}, stamp{&a.Updated}, &a.Version)
+		document{&a.HostKeys}, &a.Credential, &a.Queue, document{&a.SSH}, stamp{&a.Created}, stamp{&a.Updated}, &a.Version)
 	a.Tags, a.HostKeys, a.Vars = store.NilIfEmpty(a.Tags), store.NilIfEmpty(a.HostKeys), store.NilIfNone(a.Vars)
 	return a, err
 }

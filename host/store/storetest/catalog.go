@@ -15,7 +15,9 @@ func newAsset(name string) automation.Asset {
 	return automation.Asset{
 		ID: automation.NewID[automation.AssetID](), Tenant: tenant, Name: name, Address: "10.0.0.1", Port: 22,
 		Protocol: automation.ProtocolSSH, OS: "linux", Queue: "dmz", Tags: []string{"web", "ü"}, Vars: map[string]any{"a": 1.5, "b": []any{"x", nil}},
-		HostKeys: []string{"ssh-ed25519 AAAA"}, Created: store.Moment(start()), Updated: store.Moment(start()), Version: 1,
+		HostKeys: []string{"ssh-ed25519 AAAA"}, SSH: automation.AssetSSH{
+			Profile: "legacy", Authorities: []string{"ssh-rsa AAAA"}, Revoked: []string{"serial:7"}, FirstUse: true, Rotate: true, Jump: "other",
+		}, Created: store.Moment(start()), Updated: store.Moment(start()), Version: 1,
 	}
 }
 
@@ -79,6 +81,7 @@ func assets(t *testing.T, b Backend) {
 
 	changed := a
 	changed.Name, changed.Tags, changed.Vars, changed.Updated = "web-2", nil, nil, store.Moment(start().Add(time.Hour))
+	changed.SSH = automation.AssetSSH{Profile: "modern"}
 	changed.Created = time.Time{} // is not changed
 	got, err = f.st.UpdateAsset(ctx, changed, act("asset.update"))
 	f.must(err)

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestJumpAndFirstUse: an asset behind a jump host, whose host key is pinned at
+// first use; then its key is another one.
+func TestJumpAndFirstUse(t *testing.T) {
+	t.Parallel()
+	host := startDev(t, t.TempDir())
+	bastion, srv, other := sshd(t), sshd(t), sshd(t)
+	host.addCredential(t, "bastion-key", bastion.User, bastion.ClientKey)
+	host.addCredential(t, "key", srv.User, srv.ClientKey)
+	known := write(t, fmt.Sprintf("[%s]:%d %s\n", bastion.Host, bastion.Port, bastion.HostKeys[0]))
+	host.must(t, "asset", "create", "bastion", "--address", bastion.Host, "--port", fmt.Sprint(bastion.Port), "--known-hosts", known, "--credential", "bastion-key")
+	host.must(t, "asset", "create", "web", "--address", srv.Host, "--port", fmt.Sprint(srv.Port), "--tag", "demo", "--credential", "key", "--jump", "bastion", "--first-use", "--ssh-profile", "modern")
+	file := write(t, `
+schema: opsconductor/v1
+name: jump
+targets: {select: "'demo' in asset.tags"}
+steps:
+  - {id: say, uses: linux.command@1, for_each: {in: targets}, with: {argv: [sh, -c, "echo $SSH_CONNECTION"]}}
+`)
+	submit := func() (run string, a answer) {
+		run = runID(t, host.must(t, "run", "submit", file, "--output", "json"))
+		return run, host.call(t, "run", "wait", run)
+	}
+	run, a := submit()
+	if a.code != exitOK {
+		t.Fatalf("exit code %d\n%s\n%s\n%s", a.code, a.out, a.err, host.must(t, "run", "get", run))
+	}
+	shown := host.must(t, "asset", "show", "web")
+	if !strings.Contains(shown, srv.HostKeys[0]) {
+		t.Errorf("the first key is not pinned:\n%s", shown)
+	}
+	if log := host.must(t, "audit", "list", "--output", "json"); !strings.Contains(log, "asset.first_host_key") || !strings.Contains(log, "run "+run) {
+		t.Errorf("the audit log does not have it:\n%s", log)
+	}
+	host.must(t, "asset", "update", "web", "--port", fmt.Sprint(other.Port))
+	run, a = submit()
+	if out := host.must(t, "run", "get", run, "--output", "json"); a.code != exitRunFailed || !strings.Contains(out, "host_key_mismatch") {
+		t.Errorf("another key: exit code %d\n%s", a.code, out)
+	}
+	if a := host.call(t, "asset", "update", "bastion", "--jump", "web"); a.code == exitOK || !strings.Contains(a.err, "through the asset itself") {
+		t.Errorf("a circle: %d %s", a.code, a.err)
+	}
+	if a := host.call(t, "asset", "delete", "bastion"); a.code == exitOK || !strings.Contains(a.err, "jump host of asset web") {
+		t.Errorf("deleting the jump host: %d %s", a.code, a.err)
+	}
+}

@@ -1,0 +1,38 @@
+package automation
+
+// SSHProfiles lists the profiles of SSH algorithms, the strictest first.
+func SSHProfiles() []string { return []string{"modern", "compatible", "legacy"} }
+
+// AssetSSH says how an asset is reached over SSH, beyond its address, pinned host
+// keys and credential. The zero value trusts pinned keys alone and goes there
+// straight.
+type AssetSSH struct {
+	// Profile is which algorithms may be used: modern, compatible or legacy; "" is
+	// compatible.
+	Profile string `json:"profile,omitempty"`
+	// Authorities are public keys (type and base64) whose host certificates are taken.
+	Authorities []string `json:"authorities,omitempty"`
+	// Revoked is what is never taken: public keys, fingerprints ("SHA256:…") and
+	// serial numbers of the authorities' certificates ("serial:7").
+	Revoked []string `json:"revoked,omitempty"`
+	// FirstUse: the key that the asset shows first is taken and pinned, while it has
+	// no pinned key and no authority.
+	FirstUse bool `json:"first_use,omitempty"`
+	// Rotate: keys that the asset proves to have, over a connection that a pinned key
+	// was shown on, are pinned too.
+	Rotate bool `json:"rotate,omitempty"`
+	// Jump is the asset that it is reached through; that one may have a jump too.
+	Jump AssetID `json:"jump,omitempty"`
+}
+
+// MaxJumps is how many jump hosts may be on the way to an asset.
+const MaxJumps = 5
+
+// LearnedKeys are host keys that an asset has shown in a run, to be pinned.
+type LearnedKeys struct {
+	Asset AssetID
+	Run   RunID
+	Keys  []string // type and base64
+	// First: the one key that it showed first; else keys that it proved to have.
+	First bool
+}
