@@ -111,7 +111,7 @@ func awaitHost(t *testing.T, dir string, cmd *exec.Cmd) *server {
 	t.Cleanup(func() { s.kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		_ = s.cmd.Wait()
+		s.done <- s.cmd.Wait() // for the cleanup
 		t.Fatalf("dev said nothing (%v); its log:\n%s", err, s.log)
 	}
 	var where struct {
