@@ -3,8 +3,12 @@ package app
 import (
 	"time"
 
+	"opsconductor.dev/host/runner/engine"
 	"opsconductor.dev/host/store"
 )
+
+// EngineSettings are what a host's settings say of plugins.
+func EngineSettings(c Config) (engine.Settings, engine.Limits) { return engineSettings(c) }
 
 // KeysKept is the shortest time that idempotency keys are known for.
 const KeysKept = keysKept

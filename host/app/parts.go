@@ -24,12 +24,8 @@ type pluginParts struct {
 
 // buildPlugins makes the engine, the registry, the host functions and the runner.
 func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error) {
-	settings := engine.DefaultSettings()
-	settings.CacheDir, settings.Log = a.cfg.CacheDir, a.log
-	limits := engine.DefaultLimits()
-	limits.MemoryBytes = int64(a.cfg.PluginMemory) << 20
-	settings.MaxMemoryBytes = max(settings.MaxMemoryBytes, limits.MemoryBytes)
-	settings.Pool.PerModule = a.cfg.Slots
+	settings, limits := engineSettings(a.cfg)
+	settings.Log = a.log
 	eng, err := engine.New(engineName(a.cfg), settings)
 	if err != nil {
 		return nil, fmt.Errorf("make the engine: %w", err)
@@ -64,6 +60,15 @@ func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error
 	a.metrics.Gauge("plugin_process_deaths", "Sandbox processes since the start that ended though the host did not end them, or were ended for what they did.",
 		func() float64 { return float64(eng.Stats().ProcessDeaths) })
 	return &pluginParts{registry: reg, runner: run}, nil
+}
+
+// engineSettings are what the host's settings say of plugins.
+func engineSettings(c Config) (engine.Settings, engine.Limits) {
+	s, limits := engine.DefaultSettings(), engine.DefaultLimits()
+	limits.MemoryBytes = int64(c.PluginMemory) << 20
+	s.CacheDir, s.Pool.PerModule, s.Processes = c.CacheDir, c.Slots, c.SandboxProcesses
+	s.MaxMemoryBytes = max(s.MaxMemoryBytes, limits.MemoryBytes)
+	return s, limits
 }
 
 // engineName is the engine that the settings ask for: sandbox processes have the

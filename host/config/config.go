@@ -49,6 +49,8 @@ type Config struct {
 	// Sandbox is where plugins run: inline, in the host's process, or process, in child
 	// processes without keys, files and network.
 	Sandbox string
+	// SandboxProcesses is how many sandbox processes there may be at the same time.
+	SandboxProcesses int
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
@@ -78,6 +80,7 @@ func Defaults() Config {
 		PluginMemory:     64,
 		Engine:           "native",
 		Sandbox:          "inline",
+		SandboxProcesses: 64,
 		MaxOutput:        1 << 20,
 		Retain:           30 * Day,
 		ShutdownTimeout:  20 * time.Second,
@@ -150,6 +153,7 @@ func (c Config) Validate() error {
 	case c.Sandbox == "process" && c.Engine == "extism":
 		bad("sandbox", "is process, which the engine extism does not run in: leave engine at native")
 	}
+	between("sandbox-processes", c.SandboxProcesses, 1, 4096)
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.Retain != 0 && (c.Retain < Day || c.Retain > mostRetained) {
 		bad("retain", "is %s; it may be 1d to 3650d, or 0: for ever", spelledDays(c.Retain))

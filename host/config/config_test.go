@@ -33,7 +33,7 @@ func TestValidateReportsEverything(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, flag := range []string{"listen", "database-url", "direct-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
+	for _, flag := range []string{"listen", "database-url", "direct-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "sandbox-processes", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
 		if !strings.Contains(err.Error(), "--"+flag+" ") {
 			t.Errorf("got %q, want it to name --%s", err, flag)
 		}

@@ -59,6 +59,7 @@ func Settings() []Setting {
 		text("engine", "what runs plugins: native, or extism, the reference, which is slower", func(c *Config) *string { return &c.Engine }),
 		text("sandbox", "where plugins run: inline, in the host's process, or process, in child processes without keys, files and network (Linux)",
 			func(c *Config) *string { return &c.Sandbox }),
+		number("sandbox-processes", "most sandbox processes at the same time, with --sandbox process", func(c *Config) *int { return &c.SandboxProcesses }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
 			Flag: "retain", Env: envName("retain"), Usage: "how long runs are kept after the day they were made on, like 30d; 0: for ever",

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"opsconductor.dev/host/registry/wasmfile"
 )
@@ -39,6 +40,7 @@ func (c *compiled) rewrite(wasm []byte) ([]byte, error) {
 	if path != "" {
 		if r, err := readRewritten(path); err == nil {
 			c.file, c.info = r.File, r.Info
+			c.engine.used(path)
 			return r.wasm, c.checkImports()
 		} else if !errors.Is(err, os.ErrNotExist) {
 			c.engine.settings.Log.Warn("a file of the plugin cache is spoilt and is made anew", slog.String("path", path), slog.Any("error", err))
@@ -52,6 +54,7 @@ func (c *compiled) rewrite(wasm []byte) ([]byte, error) {
 		if err := (rewritten{c.file, c.info, out}).write(path); err != nil {
 			c.engine.settings.Log.Warn("a rewritten plugin cannot be kept", slog.String("path", path), slog.Any("error", err))
 		}
+		c.engine.sweep(filepath.Dir(path), time.Now())
 	}
 	return out, nil
 }

@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"opsconductor.dev/host/registry/wasmfile/wasmtest"
 	"opsconductor.dev/host/runner/engine"
@@ -86,5 +88,61 @@ func TestSmallModulesAreNotKept(t *testing.T) {
 	load(t, e, "small", hand(0x41, 0))
 	if _, err := os.Stat(filepath.Join(dir, "rewritten")); !os.IsNotExist(err) {
 		t.Errorf("a small module was kept: %v", err)
+	}
+}
+
+// TestRewrittenIsBounded: what was used least recently goes when there is no room, and
+// what somebody began to write long ago.
+func TestRewrittenIsBounded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "rewritten")
+	keep := func(fill string) {
+		t.Helper()
+		var b wasmtest.Builder
+		b.Memory(4)
+		b.Data(0, bytes.Repeat([]byte(fill), 100<<10))
+		b.Action("run", wasmtest.I32(7)...)
+		e := newEngine(t, engine.NameNative, func(s *engine.Settings) { s.CacheDir, s.RewrittenBytes = dir, 250<<10 })
+		load(t, e, fill, b.Bytes())
+	}
+	names := func() (out []string) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			out = append(out, entry.Name())
+		}
+		return out
+	}
+	age := func(name string, by time.Duration) {
+		t.Helper()
+		then := time.Now().Add(-by)
+		if err := os.Chtimes(filepath.Join(folder, name), then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keep("a")
+	first := names()[0]
+	keep("b")
+	two := names()
+	second := two[0]
+	if second == first {
+		second = two[1]
+	}
+	age(first, 3*time.Hour)
+	age(second, 2*time.Hour)
+	keep("a") // is used again
+	for name, old := range map[string]time.Duration{"new-1": 2 * time.Hour, "new-2": 0} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		age(name, old)
+	}
+	keep("c")
+	got := names()
+	if len(got) != 3 || !slices.Contains(got, first) || slices.Contains(got, second) || !slices.Contains(got, "new-2") {
+		t.Errorf("got %v, want %s, a new one and new-2: %s was used least recently, new-1 is half written and old", got, first, second)
 	}
 }

@@ -15,6 +15,9 @@ type Settings struct {
 	// "rewritten"), between starts; "": none is kept. Whoever can
 	// write there can run code in the host.
 	CacheDir string
+	// RewrittenBytes is how much the folder "rewritten" may hold: what was used least
+	// recently is removed.
+	RewrittenBytes int64
 	// Modules is how many compiled modules stay in memory while nobody uses them.
 	Modules int
 	// MaxMemoryBytes is the most that Limits.MemoryBytes of an instance can give.
@@ -45,7 +48,7 @@ type Settings struct {
 // DefaultSettings returns settings that work; CacheDir is empty.
 func DefaultSettings() Settings {
 	return Settings{
-		Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, StackBytes: wasmfile.DefaultOptions().StackBytes, Module: wasmfile.DefaultLimits(),
+		RewrittenBytes: 1 << 30, Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, StackBytes: wasmfile.DefaultOptions().StackBytes, Module: wasmfile.DefaultLimits(),
 		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
 		Pool:      PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
 		Processes: 64, Log: slog.New(slog.DiscardHandler),
@@ -60,6 +63,7 @@ func (s Settings) Validate() error {
 			errs = append(errs, fmt.Errorf("engine setting %s has to be positive", name))
 		}
 	}
+	check(s.RewrittenBytes > 0, "rewritten_bytes")
 	check(s.Modules > 0, "modules")
 	check(s.MaxMemoryBytes > 0, "max_memory_bytes")
 	check(s.TableElements > 0, "table_elements")
