@@ -36,6 +36,7 @@ have dropbear || [[ -x /usr/sbin/dropbear ]] || missing+=(dropbear-bin) # anothe
 have useradd || missing+=(passwd)
 have curl || missing+=(curl)
 have ip || missing+=(iproute2) # networks of their own, for make chaos
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime) # to move the clock of a database
 # Guests of the sandbox's tests in other languages than Go.
 have clang || missing+=(clang)
 have wasm-ld || missing+=(lld)
