@@ -189,7 +189,7 @@ func (c *cli) pluginActivateCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&each, "grant", nil, "a grant: FUNCTION[:targets=A,B;tags=…;addresses=…;credentials=…]")
 	cmd.Flags().StringVar(&file, "grants-file", "", "file with a JSON array of grants, - for standard input")
 	cmd.Flags().BoolVar(&all, "grant-all", false, "grant every function of the manifest on all targets and addresses")
-	cmd.Flags().BoolVar(&approve, "approve-changes", false, "approve that it asks for more than the active version was granted (see plugin show)")
+	cmd.Flags().BoolVar(&approve, "approve-changes", false, "approve that it asks for more than the version that was active last was granted (see plugin show)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		host, err := c.remote()
 		if err != nil {

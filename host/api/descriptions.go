@@ -170,11 +170,11 @@ func descriptions() map[string]string {
 		"ActionChange.action": "The action's name.",
 		"ActionChange.what":   "What is not as it was: effect (with both), input, output, target, timeout.",
 
-		"PluginChanges.against":                "The active version; none without one.",
-		"PluginChanges.added_host_functions":   "Wanted, and not wanted by the active version or not granted to it.",
-		"PluginChanges.removed_host_functions": "Wanted by the active version alone.",
-		"PluginChanges.added_actions":          "Actions that the active version does not have.",
-		"PluginChanges.removed_actions":        "Actions that the active version alone has.",
+		"PluginChanges.against":                "The version that was active last; none without one.",
+		"PluginChanges.added_host_functions":   "Wanted, and not wanted by the version that was active last or not granted to it.",
+		"PluginChanges.removed_host_functions": "Wanted by the version that was active last alone.",
+		"PluginChanges.added_actions":          "Actions that the version that was active last does not have.",
+		"PluginChanges.removed_actions":        "Actions that the version that was active last alone has.",
 		"PluginChanges.changed_actions":        "Actions that are not as they were.",
 		"PluginChanges.need_approval":          "Activating it takes approve_changes.",
 
@@ -196,7 +196,7 @@ func descriptions() map[string]string {
 		"PluginFindings.warnings":               "What is allowed and seldom meant.",
 
 		"PluginReview.findings": "What the artifact is, found without running it.",
-		"PluginReview.changes":  "How it differs from the active version.",
+		"PluginReview.changes":  "How it differs from the version of the same plugin that was active last.",
 
 		"Plugin.name":        "The plugin's name.",
 		"Plugin.version":     "Its semantic version.",

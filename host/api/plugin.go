@@ -10,7 +10,7 @@ import (
 // Activation is the body of a plugin's activation.
 type Activation struct {
 	Grants         []automation.Grant `json:"grants" maxItems:"200" nullable:"false" doc:"All of the plugin's grants: those it had and that are not here are withdrawn."`
-	ApproveChanges bool               `json:"approve_changes,omitempty" doc:"Approve that the version asks for more than the active one was granted (see the version's review)."`
+	ApproveChanges bool               `json:"approve_changes,omitempty" doc:"Approve that the version asks for more than the one that was active last was granted (see the version's review)."`
 }
 
 // DigestRef names a plugin version in a path.
@@ -50,7 +50,7 @@ func addPlugins(a *API) {
 	register(a, operation{
 		id: "activate-plugin", method: http.MethodPost, path: one + "/activate", tag: tag, access: adminToken, body: jsonBody[Activation](),
 		summary: "Let plans use a plugin version, with exactly these grants",
-		about:   "409 with what is new when it asks for more than the active version of the same plugin was granted, or an action has another effect, and approve_changes is not true.",
+		about:   "409 with what is new when it asks for more than the version of the same plugin that was active last was granted, or an action has another effect, and approve_changes is not true.",
 	}, a.activatePlugin)
 	register(a, operation{
 		id: "disable-plugin", method: http.MethodPost, path: one + "/disable", tag: tag, access: adminToken,

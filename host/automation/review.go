@@ -27,7 +27,7 @@ type PluginFindings struct {
 
 // PluginChanges is how a plugin version differs from the one that is active.
 type PluginChanges struct {
-	// Against is the active version; "" when there is none, and nothing to compare.
+	// Against is the version that was active last; "" when there is none, and nothing to compare.
 	Against string `json:"against,omitempty"`
 	// AddedFunctions are host functions that the version wants and the active one
 	// does not want, or was not granted; RemovedFunctions those that it wants no more.
@@ -40,7 +40,7 @@ type PluginChanges struct {
 	NeedApproval bool `json:"need_approval"`
 }
 
-// ActionChange says what of an action is not as in the active version.
+// ActionChange says what of an action is not as in the version that was active last.
 type ActionChange struct {
 	Action string   `json:"action"`
 	What   []string `json:"what"` // effect, input, output, target or timeout, with the effects before and after

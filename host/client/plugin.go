@@ -31,7 +31,7 @@ func (c *Client) UploadPlugin(ctx context.Context, wasm []byte) (Plugin, error) 
 }
 
 // ReviewPlugin returns what the version that ref names is, and how it differs from
-// the active version of the same plugin.
+// the version of the same plugin that was active last.
 func (c *Client) ReviewPlugin(ctx context.Context, ref string) (PluginReview, error) {
 	var out PluginReview
 	err := c.send(ctx, get("v1", "plugins", segment(ref), "review"), &out)

@@ -66,8 +66,8 @@ func (s *Service) storePlugin(ctx context.Context, p automation.Principal, m aut
 // ActivatePlugin lets plans pin a plugin version, with exactly the grants given
 // (nil: none), each of a host function that its manifest wants. An active one
 // gets these grants instead of those it had. version is as for UpdateAsset.
-// conflict, with what is new, when it wants more than the active version of the
-// same plugin was granted, or an action's effect is another one.
+// conflict, with what is new, when it wants more than the version of the same plugin
+// that was active last was granted, or an action's effect is another one.
 func (s *Service) ActivatePlugin(ctx context.Context, p automation.Principal, digest automation.Digest, grants []automation.Grant, version int64) (automation.Plugin, error) {
 	if err := s.authorise(p, opPluginActivate); err != nil {
 		return automation.Plugin{}, err

@@ -10,7 +10,7 @@ import (
 )
 
 // ReviewPlugin returns what the version that ref names is, and how it differs from
-// the active version of the same plugin. Nothing of it is compiled or run.
+// the version of the same plugin that was active last. Nothing of it is compiled or run.
 func (s *Service) ReviewPlugin(ctx context.Context, p automation.Principal, ref string) (automation.PluginReview, error) {
 	if err := s.authorise(p, opPluginRead); err != nil {
 		return automation.PluginReview{}, err
@@ -31,18 +31,43 @@ func (s *Service) ReviewPlugin(ctx context.Context, p automation.Principal, ref 
 	return automation.PluginReview{Findings: found, Changes: changes}, err
 }
 
-// changesOf compares a version with the active one, the newest of several.
+// changesOf compares a version with the one that was active last, so that disabling
+// that one first leaves nothing out.
 func (s *Service) changesOf(ctx context.Context, pl automation.Plugin) (automation.PluginChanges, error) {
 	list, err := s.store.ListPlugins(ctx, pl.Tenant)
 	if err != nil {
 		return automation.PluginChanges{}, fault(err)
 	}
-	for _, other := range slices.Backward(list) {
-		if other.Name == pl.Name && other.Digest != pl.Digest && other.State == automation.PluginActive {
-			return compare(other, pl), nil
+	last := lastActive(list, pl)
+	if last == nil || last.Digest == pl.Digest {
+		return automation.PluginChanges{}, nil
+	}
+	return compare(*last, pl), nil
+}
+
+// lastActive returns the version of pl's plugin that is active beside pl, the newest of
+// several; without one the version, pl too, that was disabled last of those that were
+// active once; nil when none ever was. list is by creation.
+func lastActive(list []automation.Plugin, pl automation.Plugin) *automation.Plugin {
+	var last *automation.Plugin
+	for i := range slices.Backward(list) {
+		v := &list[i]
+		switch {
+		case v.Name != pl.Name:
+		case v.State == automation.PluginActive && v.Digest != pl.Digest:
+			return v
+		case wasActive(*v) && (last == nil || v.Updated.After(last.Updated)):
+			last = v
 		}
 	}
-	return automation.PluginChanges{}, nil
+	return last
+}
+
+// wasActive reports whether a version is active or was once. An upload is row 1; one
+// that was disabled before it was ever active is row 2, and stays that until it is
+// activated.
+func wasActive(pl automation.Plugin) bool {
+	return pl.State == automation.PluginActive || pl.State == automation.PluginDisabled && pl.RowNumber > 2
 }
 
 // compare says what next has that active has not. What was approved once by
@@ -133,7 +158,7 @@ func unapproved(pl automation.Plugin, c automation.PluginChanges) error {
 	}
 	return &automation.Error{
 		Code: automation.CodeConflict, Pointer: "/approve_changes",
-		Message:    fmt.Sprintf("%s@%s asks for more than the active %s has: %s", pl.Name, pl.Version, c.Against, strings.Join(parts, "; ")),
+		Message:    fmt.Sprintf("%s@%s asks for more than %s had, which was active last: %s", pl.Name, pl.Version, c.Against, strings.Join(parts, "; ")),
 		Suggestion: "look at the changes (opsconductor plugin show), then activate it with --approve-changes, which is approve_changes: true in the API",
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,4 +70,55 @@ func TestActivationNeedsApproval(t *testing.T) {
 	if _, err := f.ActivatePlugin(ctx, p, third.Digest, nil, 0); err != nil {
 		t.Errorf("a version that asks for less: %v", err)
 	}
+}
+
+// TestDisablingFirstNeedsApproval: a version is compared with the one that was active
+// last, also when that is disabled; one that never was active vouches for nothing.
+func TestDisablingFirstNeedsApproval(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	ctx, p := t.Context(), admin()
+	log := []automation.Grant{{Function: "log", Targets: []string{"*"}}}
+	do := func(_ automation.Plugin, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.clock.add(time.Second)
+	}
+	first := f.upload(t, artifact(manifest("tool", "1.0.0", "log"), ""))
+	do(f.ActivatePlugin(ctx, p, first.Digest, log, 0))
+	do(f.DisablePlugin(ctx, p, first.Digest, 0))
+	do(f.ActivatePlugin(ctx, p, first.Digest, log, 0)) // it was active last itself
+	do(f.DisablePlugin(ctx, p, first.Digest, 0))
+
+	more := manifest("tool", "2.0.0", "log", "ssh_exec")
+	more.Actions[0].Effect = automation.EffectOnce
+	decoy := f.upload(t, artifact(more, ""))
+	do(f.DisablePlugin(ctx, p, decoy.Digest, 0)) // never active
+	do(f.DisablePlugin(ctx, p, decoy.Digest, 0))
+	more.Version = "3.0.0"
+	second := f.upload(t, artifact(more, ""))
+	want := automation.PluginChanges{
+		Against: "1.0.0", AddedFunctions: []string{"ssh_exec"},
+		ChangedActions: []automation.ActionChange{{Action: "act", What: []string{"effect pure to once"}}}, NeedApproval: true,
+	}
+	review, err := f.ReviewPlugin(ctx, p, string(second.Digest))
+	if diff := cmp.Diff(want, review.Changes); err != nil || diff != "" {
+		t.Errorf("review: %v (-want +got):\n%s", err, diff)
+	}
+	_, err = f.ActivatePlugin(ctx, p, second.Digest, nil, 0)
+	wantCode(t, err, automation.CodeConflict)
+	_, err = f.ActivatePlugin(ctx, p, decoy.Digest, nil, 0)
+	wantCode(t, err, automation.CodeConflict)
+
+	// Back and forth: what was active last decides, not what was uploaded last.
+	do(f.ActivateChangedPlugin(ctx, p, second.Digest, nil, 0))
+	do(f.DisablePlugin(ctx, p, second.Digest, 0))
+	do(f.ActivatePlugin(ctx, p, second.Digest, nil, 0))
+	do(f.DisablePlugin(ctx, p, second.Digest, 0))
+	do(f.ActivateChangedPlugin(ctx, p, first.Digest, log, 0))
+	do(f.DisablePlugin(ctx, p, first.Digest, 0))
+	_, err = f.ActivatePlugin(ctx, p, second.Digest, nil, 0)
+	wantCode(t, err, automation.CodeConflict)
 }
