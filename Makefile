@@ -106,6 +106,10 @@ bench: plugins ## Run the Go benchmarks (BENCHFLAGS to change how)
 figures: build ## Run every benchmark but the soak on both stores; print one table (eight minutes)
 	@scripts/figures.sh
 
+.PHONY: bench-ssh
+bench-ssh: build ## Measure commands on SSH servers beside a bare loop and Ansible, which root has installed for it (two minutes)
+	@scripts/bench-ssh.sh
+
 .PHONY: compare
 compare: build ## Measure other systems beside OpsConductor; write docs/comparisons.md (TEMPORAL=1: Temporal too)
 	@scripts/compare.sh

@@ -13,7 +13,7 @@ import (
 
 func (c *cli) benchCommand() *cobra.Command {
 	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchFanOutCommand(), c.benchBacklogCommand(),
-		c.benchRestartCommand(), c.benchTakeoverCommand(), c.benchSoakCommand(),
+		c.benchRestartCommand(), c.benchTakeoverCommand(), c.benchSoakCommand(), c.benchSSHCommand(),
 		c.benchSandboxCommand(), c.benchPostgresCommand())
 }
 

@@ -61,6 +61,8 @@ func TestBenchmarksPrintTheirKeys(t *testing.T) {
 			figures(t, on("backlog", "--items", "50", "--parked", "1000"), "ratio", "rss_mib")
 			figures(t, on("restart", "--runs", "20", "--times", "1"), "seconds")
 			figures(t, on("soak", "--minutes", "0.05", "--runs", "3"), "loss", "steps_per_s", "top_rate_kept")
+			figures(t, on("ssh", "--targets", "3", "--fakes", "20", "--times", "1", "--ansible=false"),
+				"cold_s", "warm_s", "bare_cold_s", "bare_warm_s", "fake_10000_s", "lost", "peak_rss_mb")
 			if store == "postgres" {
 				figures(t, on("chain", "--hosts", "2", "--runs", "2", "--steps", "4"), "ms_per_step_p50", "ms_per_step_p99")
 				figures(t, on("takeover", "--times", "1"), "p50_s", "p99_s")

@@ -42,6 +42,9 @@ func BenchTakeover(ctx context.Context, o BenchOptions) (BenchReport, error) {
 // BenchSoak measures whether a third of the top rate holds for long.
 func BenchSoak(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.Soak(ctx, o) }
 
+// BenchSSH measures commands on SSH servers, beside a bare loop and Ansible.
+func BenchSSH(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.SSH(ctx, o) }
+
 // BenchPostgres runs the benchmarks' PostgreSQL server until in ends.
 func BenchPostgres(ctx context.Context, in io.Reader, out io.Writer) error {
 	return bench.Postgres(ctx, in, out)

@@ -2,10 +2,7 @@ package ssh_test
 
 import (
 	"context"
-	"net"
 	"testing"
-
-	xssh "golang.org/x/crypto/ssh"
 
 	"opsconductor.dev/hostfuncs/ssh"
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
@@ -28,7 +25,7 @@ func BenchmarkExec(b *testing.B) {
 		}
 	}
 	b.Run("warm/bare", func(b *testing.B) {
-		client := bare(b, srv)
+		client := bare(b, e)
 		defer func() { _ = client.Close() }()
 		for b.Loop() {
 			bareRun(b, client)
@@ -44,7 +41,7 @@ func BenchmarkExec(b *testing.B) {
 	})
 	b.Run("cold/bare", func(b *testing.B) {
 		for b.Loop() {
-			client := bare(b, srv)
+			client := bare(b, e)
 			bareRun(b, client)
 			_ = client.Close()
 		}
@@ -58,37 +55,18 @@ func BenchmarkExec(b *testing.B) {
 	})
 }
 
-func bare(b *testing.B, srv *sshtest.Server) *xssh.Client {
+func bare(b *testing.B, e ssh.Endpoint) *sshtest.Bare {
 	b.Helper()
-	signer, err := xssh.ParsePrivateKey([]byte(srv.ClientKey))
+	c, err := sshtest.DialBare(b.Context(), e)
 	if err != nil {
 		b.Fatal(err)
 	}
-	key, _, _, _, err := xssh.ParseAuthorizedKey([]byte(srv.HostKeys[0]))
-	if err != nil {
-		b.Fatal(err)
-	}
-	conn, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", srv.Addr)
-	if err != nil {
-		b.Fatal(err)
-	}
-	c, chans, reqs, err := xssh.NewClientConn(conn, srv.Addr, &xssh.ClientConfig{
-		User: srv.User, Auth: []xssh.AuthMethod{xssh.PublicKeys(signer)}, HostKeyCallback: xssh.FixedHostKey(key), HostKeyAlgorithms: []string{key.Type()},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return xssh.NewClient(c, chans, reqs)
+	return c
 }
 
-func bareRun(b *testing.B, c *xssh.Client) {
+func bareRun(b *testing.B, c *sshtest.Bare) {
 	b.Helper()
-	s, err := c.NewSession()
-	if err != nil {
+	if err := c.Run("/bin/true"); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.Run("/bin/true"); err != nil {
-		b.Fatal(err)
-	}
-	_ = s.Close()
 }

@@ -28,7 +28,7 @@ func BenchmarkFiles(b *testing.B) {
 	content := make([]byte, 100<<20)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(content)
 	dir := b.TempDir()
-	client, err := sftp.NewClient(bare(b, srv), sftp.UseConcurrentWrites(true))
+	client, err := sftp.NewClient(bare(b, endpoint(srv)).Client(), sftp.UseConcurrentWrites(true))
 	if err != nil {
 		b.Fatal(err)
 	}

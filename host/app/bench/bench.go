@@ -29,6 +29,9 @@ type Options struct {
 	Duration    time.Duration // of the soak
 	Times       int           // how often a takeover is measured
 	Hosts       int           // of a chain: 1, or 2 processes
+	Targets     int           // real SSH servers
+	Fakes       int           // SSH servers in process
+	Ansible     bool          // measured too, where it is installed
 	// Program is the command that is opsconductor, for hosts in processes of their own.
 	Program []string
 	// CacheDir keeps compiled plugins; "": a temporary folder for each store.

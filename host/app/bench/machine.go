@@ -51,8 +51,11 @@ func sqliteVersion() string {
 }
 
 // status reads a line of /proc/self/status in MiB, like VmRSS; 0 where there is none.
-func status(name string) float64 {
-	b, err := os.ReadFile("/proc/self/status")
+func status(name string) float64 { return statusOf("self", name) }
+
+// statusOf is status of the process of an id.
+func statusOf(pid, name string) float64 {
+	b, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}

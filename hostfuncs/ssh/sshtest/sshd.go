@@ -5,6 +5,7 @@ package sshtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -39,6 +40,8 @@ type Config struct {
 	Authorized []string
 	// HostKeys are PEM private keys; none: an ed25519 key is generated.
 	HostKeys []string
+	// Host is the address that it listens on, one of this machine; "": 127.0.0.1.
+	Host string
 	// Port 0: a free one.
 	Port int
 }
@@ -93,9 +96,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 }
 
 func start(ctx context.Context, bin string, c Config) (*Server, error) {
-	s := &Server{Host: "127.0.0.1", Port: c.Port}
+	s := &Server{Host: cmp.Or(c.Host, "127.0.0.1"), Port: c.Port}
 	if s.Port == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(s.Host, "0"))
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
