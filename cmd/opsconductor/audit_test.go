@@ -83,7 +83,7 @@ func TestCredentialUpdate(t *testing.T) {
 		"does not have the version": {"root", "--username", "x", "--if-match", "2"},
 		"has no such secret":        {"root", "--key-file", file},
 		"goes with --key-file":      {"root", "--passphrase-file", file},
-		"either --password-stdin":   {"root", "--password-stdin", "--key-file", file},
+		"has one secret":            {"root", "--password-stdin", "--key-file", "-"},
 		"no such":                   {"nothing", "--username", "x"},
 	} {
 		if got := host.call(t, append([]string{"credential", "update"}, args...)...); got.code == exitOK || !strings.Contains(got.err, want) {

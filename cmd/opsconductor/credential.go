@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -18,19 +17,17 @@ func (c *cli) credentialCommand() *cobra.Command {
 }
 
 func (c *cli) credentialCreateCommand() *cobra.Command {
-	var kind, username, keyFile, passphraseFile string
-	var passwordStdin bool
+	var kind, username string
+	var secrets secretFlags
 	var protocols, assets, tags []string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Seal a credential, from a file or standard input: a secret is never an argument",
 		Args: takes("NAME"),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&kind, "kind", "", "password or ssh_key; without it, what the secret is given as")
+	flags.StringVar(&kind, "kind", "", "password, ssh_key or ssh_agent; without it, what the secret is given as")
 	flags.StringVar(&username, "username", "", "user name to log in with")
-	flags.BoolVar(&passwordStdin, "password-stdin", false, "read the password from standard input")
-	flags.StringVar(&keyFile, "key-file", "", "file with the private key (PEM), - for standard input")
-	flags.StringVar(&passphraseFile, "passphrase-file", "", "file with the private key's passphrase")
+	secrets.add(cmd)
 	flags.StringArrayVar(&protocols, "protocol", []string{"ssh"}, "a protocol that may use it")
 	flags.StringArrayVar(&assets, "asset", nil, `name of an asset that it may be used on; "*" is all`)
 	flags.StringArrayVar(&tags, "tag", nil, "a tag of assets that it may be used on")
@@ -39,7 +36,16 @@ func (c *cli) credentialCreateCommand() *cobra.Command {
 		for _, p := range protocols {
 			r.Scope.Protocols = append(r.Scope.Protocols, client.Protocol(p))
 		}
-		if err := c.readSecrets(&r, kind, passwordStdin, keyFile, passphraseFile); err != nil {
+		if r.Kind = client.CredentialKind(kind); kind == "" {
+			r.Kind = secrets.kind()
+		}
+		if !secrets.given() && r.Kind != "ssh_agent" {
+			return usage("give the secret by --password-stdin or --key-file, or one of the other files")
+		}
+		if err := secrets.check(); err != nil {
+			return err
+		}
+		if err := secrets.read(c, &r); err != nil {
 			return err
 		}
 		host, err := c.remote()
@@ -53,37 +59,6 @@ func (c *cli) credentialCreateCommand() *cobra.Command {
 		return c.showCredential(out)
 	}
 	return cmd
-}
-
-// readSecrets reads the secrets of a credential from where the flags say.
-func (c *cli) readSecrets(r *client.CredentialRequest, kind string, passwordStdin bool, keyFile, passphraseFile string) error {
-	if passwordStdin == (keyFile != "") {
-		return usage("give the secret by either --password-stdin or --key-file")
-	}
-	implied := "password"
-	if keyFile != "" {
-		implied = "ssh_key"
-	}
-	if kind != "" && kind != implied {
-		return usage("--kind %s does not go with that secret: --password-stdin is for password, --key-file for ssh_key", clean(kind))
-	}
-	r.Kind = client.CredentialKind(implied)
-	if passwordStdin {
-		b, err := c.readInput("-", maxSecret)
-		r.Password = client.NewSecret(bytes.TrimRight(b, "\r\n"))
-		return err
-	}
-	b, err := c.readInput(keyFile, maxSecret)
-	if err != nil {
-		return err
-	}
-	r.PrivateKey = client.NewSecret(b)
-	if passphraseFile == "" {
-		return nil
-	}
-	b, err = c.readInput(passphraseFile, maxSecret)
-	r.Passphrase = client.NewSecret(bytes.TrimRight(b, "\r\n"))
-	return err
 }
 
 func scope(s client.CredentialScope) string {

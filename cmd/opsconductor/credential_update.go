@@ -8,10 +8,10 @@ import (
 
 // credentialChange is the flags of an update: what is not given stays.
 type credentialChange struct {
-	username, keyFile, passphraseFile string
-	passwordStdin                     bool
-	protocols, assets, tags           []string
-	version                           int64
+	username                string
+	secrets                 secretFlags
+	protocols, assets, tags []string
+	version                 int64
 }
 
 func (c *cli) credentialUpdateCommand() *cobra.Command {
@@ -20,22 +20,21 @@ func (c *cli) credentialUpdateCommand() *cobra.Command {
 		Use: "update NAME", Short: "Change a credential's secret, user name or scope; what no flag names stays as it is", Args: takes("NAME"),
 		Long: `Change a credential's secret, user name or scope; what no flag names stays as it is.
 A secret comes from a file or standard input, never from an argument. Names of
-assets, tags and protocols that are given replace those that the scope has. The
+assets, tags and protocols that are given replace those that the scope has, and a
+new private key has neither the passphrase nor the certificate of the old one. The
 change is refused when somebody else changes the credential at the same time, or
 when it has another version than --if-match says.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&u.username, "username", "", "new user name")
-	flags.BoolVar(&u.passwordStdin, "password-stdin", false, "read the new password from standard input")
-	flags.StringVar(&u.keyFile, "key-file", "", "file with the new private key (PEM), - for standard input")
-	flags.StringVar(&u.passphraseFile, "passphrase-file", "", "file with the new private key's passphrase")
+	u.secrets.add(cmd)
 	flags.StringArrayVar(&u.protocols, "protocol", nil, "a protocol that may use it")
 	flags.StringArrayVar(&u.assets, "asset", nil, `name of an asset that it may be used on; "*" is all`)
 	flags.StringArrayVar(&u.tags, "tag", nil, "a tag of assets that it may be used on")
 	flags.Int64Var(&u.version, "if-match", 0, "change the credential only if it has this version (as create and update tell it)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if u.passphraseFile != "" && u.keyFile == "" {
-			return usage("--passphrase-file goes with --key-file")
+		if err := u.secrets.check(); err != nil {
+			return err
 		}
 		host, err := c.remote()
 		if err != nil {
@@ -46,10 +45,8 @@ when it has another version than --if-match says.`,
 			return err
 		}
 		r := client.CredentialRequest{Username: u.username, Scope: u.scope(old.Scope)}
-		if u.passwordStdin || u.keyFile != "" {
-			if err := c.readSecrets(&r, "", u.passwordStdin, u.keyFile, u.passphraseFile); err != nil {
-				return err
-			}
+		if err := u.secrets.read(c, &r); err != nil {
+			return err
 		}
 		if u.version == 0 {
 			u.version = old.Version

@@ -19,12 +19,13 @@ type Scope struct {
 // never come out.
 type CredentialRequest struct {
 	Name       string `json:"name" doc:"Unique in the tenant."`
-	Kind       string `json:"kind" enum:"password,ssh_key" doc:"password: user name and password. ssh_key: user name, private key and, where the key has one, its passphrase."`
+	Kind       string `json:"kind" enum:"password,ssh_key,ssh_agent" doc:"password: user name and password, or answers to prompts. ssh_key: user name, private key and, where the key has one, its passphrase. ssh_agent: user name, and a key that the host's SSH agent (--ssh-agent) holds."`
 	Username   string `json:"username" doc:"Who logs in."`
 	Password   string `json:"password,omitempty" writeOnly:"true" doc:"Sealed; never returned."`
 	PrivateKey string `json:"private_key,omitempty" writeOnly:"true" doc:"PEM or OpenSSH format. Sealed; never returned."`
 	Passphrase string `json:"passphrase,omitempty" writeOnly:"true" doc:"Of the private key. Sealed; never returned."`
-	Scope      Scope  `json:"scope" doc:"Where it may be used; bound into the seal."`
+	Factors
+	Scope Scope `json:"scope" doc:"Where it may be used; bound into the seal."`
 }
 
 // CredentialChange is the body of a credential's update: what is left out stays
@@ -34,7 +35,31 @@ type CredentialChange struct {
 	Password   string `json:"password,omitempty" writeOnly:"true" doc:"Sealed; never returned."`
 	PrivateKey string `json:"private_key,omitempty" writeOnly:"true" doc:"PEM or OpenSSH format. Sealed; never returned."`
 	Passphrase string `json:"passphrase,omitempty" writeOnly:"true" doc:"Of the private key. Sealed; never returned."`
-	Scope      Scope  `json:"scope,omitempty" doc:"Where it may be used; all of it at once."`
+	Factors
+	Scope Scope `json:"scope,omitempty" doc:"Where it may be used; all of it at once."`
+}
+
+// Factors are what a credential logs in with beside a password or a private key.
+type Factors struct {
+	Certificate string   `json:"certificate,omitempty" writeOnly:"true" doc:"User certificate of the private key or of the agent's key: the line of KEY-cert.pub. Sealed; never returned."`
+	PublicKey   string   `json:"public_key,omitempty" writeOnly:"true" doc:"Which of the agent's keys: SHA256:…, or type and base64; without it, each in turn. Sealed; never returned."`
+	OneTimeSeed string   `json:"one_time_seed,omitempty" writeOnly:"true" doc:"Seed of time-based one-time codes: base32, or an otpauth URI. Sealed; never returned."`
+	Answers     []Prompt `json:"answers,omitempty" writeOnly:"true" maxItems:"20" nullable:"false" doc:"What prompts (keyboard-interactive) are answered, the first that fits. Sealed; never returned."`
+}
+
+// Prompt is an answer to a server's prompt.
+type Prompt struct {
+	Prompt  string `json:"prompt" doc:"What the prompt looks like; * stands for anything, case does not matter."`
+	Visible bool   `json:"visible,omitempty" doc:"The answer may be given to a prompt that would show it, too."`
+	Text    string `json:"text,omitempty" writeOnly:"true" doc:"The answer; without it, the one-time code."`
+}
+
+func (f Factors) answers() []automation.PromptAnswer {
+	var out []automation.PromptAnswer
+	for _, a := range f.Answers {
+		out = append(out, automation.PromptAnswer{Prompt: a.Prompt, Visible: a.Visible, Text: secret(a.Text)})
+	}
+	return out
 }
 
 func (s Scope) toAutomation() automation.CredentialScope {
@@ -51,6 +76,7 @@ func (r CredentialRequest) toService() service.CredentialRequest {
 	return service.CredentialRequest{
 		Name: r.Name, Kind: automation.CredentialKind(r.Kind), Username: r.Username, Scope: r.Scope.toAutomation(),
 		Password: secret(r.Password), PrivateKey: secret(r.PrivateKey), Passphrase: secret(r.Passphrase),
+		Certificate: r.Certificate, PublicKey: r.PublicKey, OneTimeSeed: secret(r.OneTimeSeed), Answers: r.answers(),
 	}
 }
 
@@ -58,6 +84,7 @@ func (r CredentialChange) toService() service.CredentialRequest {
 	return service.CredentialRequest{
 		Username: r.Username, Scope: r.Scope.toAutomation(),
 		Password: secret(r.Password), PrivateKey: secret(r.PrivateKey), Passphrase: secret(r.Passphrase),
+		Certificate: r.Certificate, PublicKey: r.PublicKey, OneTimeSeed: secret(r.OneTimeSeed), Answers: r.answers(),
 	}
 }
 

@@ -45,7 +45,7 @@ func enumOf(schema, field string) []any {
 	case "Asset.protocol":
 		return anys([]automation.Protocol{automation.ProtocolSSH, automation.ProtocolWinRM, automation.ProtocolNone})
 	case "Credential.kind":
-		return anys([]automation.CredentialKind{automation.CredentialPassword, automation.CredentialSSHKey})
+		return anys([]automation.CredentialKind{automation.CredentialPassword, automation.CredentialSSHKey, automation.CredentialSSHAgent})
 	case "Schedule.catch_up":
 		return anys(automation.CatchUps())
 	case "Schedule.overlap":

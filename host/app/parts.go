@@ -13,6 +13,7 @@ import (
 	"opsconductor.dev/host/telemetry"
 	"opsconductor.dev/host/vault"
 	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh"
 	"opsconductor.dev/hostfuncs/standard"
 )
 
@@ -31,7 +32,7 @@ func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error
 		return nil, fmt.Errorf("make the engine: %w", err)
 	}
 	a.onClose(eng.Close)
-	functions := standard.New(standard.Options{})
+	functions := standard.New(standard.Options{SSH: ssh.Options{Agent: a.cfg.SSHAgent}})
 	a.onClose(func(context.Context) error { return functions.Close() })
 	var names []string
 	for _, f := range functions.Functions() {

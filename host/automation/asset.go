@@ -41,8 +41,9 @@ type CredentialKind string
 
 // The kinds of credentials.
 const (
-	CredentialPassword CredentialKind = "password" // user name and password
-	CredentialSSHKey   CredentialKind = "ssh_key"  // user name, private key, passphrase
+	CredentialPassword CredentialKind = "password"  // user name and password
+	CredentialSSHKey   CredentialKind = "ssh_key"   // user name, private key, passphrase
+	CredentialSSHAgent CredentialKind = "ssh_agent" // user name; the private key is in the host's SSH agent
 )
 
 // CredentialScope says where a credential may be used. It is bound into the seal.

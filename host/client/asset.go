@@ -29,12 +29,18 @@ type AssetRequest struct {
 // what is empty stays as it is, and name and kind are not sent.
 type CredentialRequest struct {
 	Name       string
-	Kind       automation.CredentialKind // password or ssh_key
+	Kind       automation.CredentialKind // password, ssh_key or ssh_agent
 	Username   string
 	Password   Secret
 	PrivateKey Secret
 	Passphrase Secret
-	Scope      CredentialScope
+	// Certificate is the line of KEY-cert.pub; PublicKey names a key of the host's
+	// agent: SHA256:…, or type and base64.
+	Certificate string
+	PublicKey   string
+	OneTimeSeed Secret // base32, or an otpauth URI
+	Answers     []PromptAnswer
+	Scope       CredentialScope
 }
 
 // secretsBody is the one place where the secrets are in the clear.
@@ -42,6 +48,17 @@ type secretsBody struct {
 	Password   string `json:"password,omitempty"`
 	PrivateKey string `json:"private_key,omitempty"`
 	Passphrase string `json:"passphrase,omitempty"`
+
+	Certificate string       `json:"certificate,omitempty"`
+	PublicKey   string       `json:"public_key,omitempty"`
+	OneTimeSeed string       `json:"one_time_seed,omitempty"`
+	Answers     []promptBody `json:"answers,omitempty"`
+}
+
+type promptBody struct {
+	Prompt  string `json:"prompt"`
+	Visible bool   `json:"visible,omitempty"`
+	Text    string `json:"text,omitempty"`
 }
 
 type newCredential struct {
@@ -72,7 +89,14 @@ func (r CredentialRequest) scope() scopeBody {
 }
 
 func (r CredentialRequest) secrets() secretsBody {
-	return secretsBody{Password: string(r.Password.Reveal()), PrivateKey: string(r.PrivateKey.Reveal()), Passphrase: string(r.Passphrase.Reveal())}
+	out := secretsBody{
+		Password: string(r.Password.Reveal()), PrivateKey: string(r.PrivateKey.Reveal()), Passphrase: string(r.Passphrase.Reveal()),
+		Certificate: r.Certificate, PublicKey: r.PublicKey, OneTimeSeed: string(r.OneTimeSeed.Reveal()),
+	}
+	for _, a := range r.Answers {
+		out.Answers = append(out.Answers, promptBody{a.Prompt, a.Visible, string(a.Text.Reveal())})
+	}
+	return out
 }
 
 // Assets lists assets by name.

@@ -68,6 +68,8 @@ type (
 	Protocol = automation.Protocol
 	// CredentialKind says what a credential holds.
 	CredentialKind = automation.CredentialKind
+	// PromptAnswer is what a credential answers to a prompt of a server.
+	PromptAnswer = automation.PromptAnswer
 	// Role says what a token may do.
 	Role = automation.Role
 )

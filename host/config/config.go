@@ -51,6 +51,9 @@ type Config struct {
 	Sandbox string
 	// SandboxProcesses is how many sandbox processes there may be at the same time.
 	SandboxProcesses int
+	// SSHAgent is the socket of the SSH agent that credentials of kind ssh_agent use;
+	// "": there is none.
+	SSHAgent string
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
@@ -154,6 +157,9 @@ func (c Config) Validate() error {
 		bad("sandbox", "is process, which the engine extism does not run in: leave engine at native")
 	}
 	between("sandbox-processes", c.SandboxProcesses, 1, 4096)
+	if c.SSHAgent != "" && !filepath.IsAbs(c.SSHAgent) {
+		bad("ssh-agent", "is no absolute path of a socket")
+	}
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.Retain != 0 && (c.Retain < Day || c.Retain > mostRetained) {
 		bad("retain", "is %s; it may be 1d to 3650d, or 0: for ever", spelledDays(c.Retain))

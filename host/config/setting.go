@@ -60,6 +60,7 @@ func Settings() []Setting {
 		text("sandbox", "where plugins run: inline, in the host's process, or process, in child processes without keys, files and network (Linux)",
 			func(c *Config) *string { return &c.Sandbox }),
 		number("sandbox-processes", "most sandbox processes at the same time, with --sandbox process", func(c *Config) *int { return &c.SandboxProcesses }),
+		text("ssh-agent", "socket of the SSH agent whose keys credentials of kind ssh_agent log in with", func(c *Config) *string { return &c.SSHAgent }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
 			Flag: "retain", Env: envName("retain"), Usage: "how long runs are kept after the day they were made on, like 30d; 0: for ever",

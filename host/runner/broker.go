@@ -174,16 +174,7 @@ func (b *Broker) open(ctx context.Context, ref string, a automation.Asset, p aut
 		c.Wipe()
 		return hostfuncs.Credential{}, translate(err, "open the credential for target "+quote(a.Name))
 	}
-	out := hostfuncs.Credential{Name: c.Name, Version: c.Version, Kind: string(c.Kind), Username: c.Username}
-	for _, part := range []struct {
-		from automation.Secret
-		to   *hostfuncs.Secret
-	}{{c.Password, &out.Password}, {c.PrivateKey, &out.PrivateKey}, {c.Passphrase, &out.Passphrase}} {
-		if !part.from.Empty() {
-			*part.to = part.from
-		}
-	}
-	return out, nil
+	return opened(c), nil
 }
 
 // Address implements hostfuncs.Broker: never a metadata address; else a target

@@ -16,12 +16,19 @@ type CredentialRequest struct {
 	Name     string
 	Kind     automation.CredentialKind
 	Username string
-	// Password is the secret of the kind password; PrivateKey (PEM) and, where the
-	// key has one, Passphrase are those of ssh_key. In an update they may all be
-	// empty: the secrets then stay as they are.
-	Password   automation.Secret
-	PrivateKey automation.Secret
-	Passphrase automation.Secret
+	// What it logs in with. PrivateKey (PEM) and, where the key has one, Passphrase
+	// belong to ssh_key; PublicKey (which of the agent's keys: a fingerprint, or type
+	// and base64) to ssh_agent; Certificate to both. Password, OneTimeSeed and Answers
+	// belong to every kind: a server may ask for more than a key. In an update what is
+	// empty stays as it is, but the passphrase and the certificate of a key that is
+	// replaced.
+	Password    automation.Secret
+	PrivateKey  automation.Secret
+	Passphrase  automation.Secret
+	Certificate string
+	PublicKey   string
+	OneTimeSeed automation.Secret
+	Answers     []automation.PromptAnswer
 	// Scope says where the credential may be used; it may not be empty.
 	Scope automation.CredentialScope
 }
@@ -36,9 +43,8 @@ func (s *Service) CreateCredential(ctx context.Context, p automation.Principal, 
 	if e := checkKey(key); e != nil {
 		problems = append(automation.Errors{e}, problems...)
 	}
-	if !hasSecret(r) {
-		problems = append(problems, missingSecret(r.Kind)...)
-	}
+	problems = append(problems, missingSecret(r)...)
+	problems = append(problems, checkCodes(material(r))...)
 	if err := problems.OrNil(); err != nil {
 		return automation.Credential{}, false, err
 	}

@@ -28,13 +28,14 @@ func checkCredential(r CredentialRequest) automation.Errors {
 	if e := inventory.CheckName("/name", r.Name); e != nil {
 		out = append(out, e)
 	}
-	if r.Kind != automation.CredentialPassword && r.Kind != automation.CredentialSSHKey {
+	if !isKind(r.Kind) {
 		out = append(out, &automation.Error{
-			Code: automation.CodeInvalid, Pointer: "/kind", Message: "not a kind of credential", Allowed: "password, ssh_key",
+			Code: automation.CodeInvalid, Pointer: "/kind", Message: "not a kind of credential", Allowed: "password, ssh_key, ssh_agent",
 		})
 	}
 	out = append(out, checkUsername(r.Username)...)
 	out = append(out, checkSecrets(r)...)
+	out = append(out, checkFactors(r)...)
 	return append(out, checkScope(r.Scope)...)
 }
 
@@ -54,18 +55,7 @@ func checkUsername(name string) automation.Errors {
 
 // checkSecrets checks that the secrets fit the kind and their bounds.
 func checkSecrets(r CredentialRequest) automation.Errors {
-	var out automation.Errors
-	wrong := func(pointer string, s automation.Secret, kind automation.CredentialKind) {
-		if !s.Empty() && r.Kind != kind && (r.Kind == automation.CredentialPassword || r.Kind == automation.CredentialSSHKey) {
-			out = append(out, &automation.Error{
-				Code: automation.CodeInvalid, Pointer: pointer,
-				Message: fmt.Sprintf("a credential of kind %s has no such secret", r.Kind), Suggestion: "leave it out, or use kind " + string(kind),
-			})
-		}
-	}
-	wrong("/password", r.Password, automation.CredentialPassword)
-	wrong("/private_key", r.PrivateKey, automation.CredentialSSHKey)
-	wrong("/passphrase", r.Passphrase, automation.CredentialSSHKey)
+	out := checkParts(r)
 	long := func(pointer string, s automation.Secret, most int) {
 		if len(s.Reveal()) > most {
 			out = append(out, &automation.Error{
@@ -157,20 +147,6 @@ func checkScope(s automation.CredentialScope) automation.Errors {
 	return out
 }
 
-func hasSecret(r CredentialRequest) bool {
-	return !r.Password.Empty() || !r.PrivateKey.Empty() || !r.Passphrase.Empty()
-}
-
-func missingSecret(kind automation.CredentialKind) automation.Errors {
-	switch kind {
-	case automation.CredentialPassword:
-		return automation.Errors{{Code: automation.CodeMissing, Pointer: "/password", Message: "a credential of kind password needs a password"}}
-	case automation.CredentialSSHKey:
-		return automation.Errors{{Code: automation.CodeMissing, Pointer: "/private_key", Message: "a credential of kind ssh_key needs a private key"}}
-	}
-	return nil
-}
-
 // fillUpdate takes from the stored credential what an update does not say, and
 // refuses another name or kind.
 func fillUpdate(r CredentialRequest, old automation.Credential) (CredentialRequest, automation.Errors) {
@@ -197,28 +173,12 @@ func fillUpdate(r CredentialRequest, old automation.Credential) (CredentialReque
 	return r, out
 }
 
-func material(r CredentialRequest) vault.Material {
-	return vault.Material{Password: r.Password, PrivateKey: r.PrivateKey, Passphrase: r.Passphrase}
-}
-
-// reseal seals c with the request's secrets, or with those of old when it has none.
-func (s *Service) reseal(c *automation.Credential, old automation.Credential, r CredentialRequest) error {
-	m := material(r)
-	if !hasSecret(r) {
-		var err error
-		if m, err = s.vault.Open(old); err != nil {
-			return err
-		}
-		defer m.Wipe()
-	}
-	return s.vault.Seal(c, m)
-}
-
 // credentialDigest stands for a request with its secrets: keyed, so that the
 // stored value is nothing to try passwords against.
 func (s *Service) credentialDigest(r CredentialRequest) automation.Digest {
 	scope, _ := json.Marshal(r.Scope) // lists of strings always encode
-	b := joined([]byte(r.Name), []byte(r.Kind), []byte(r.Username), scope, r.Password.Reveal(), r.PrivateKey.Reveal(), r.Passphrase.Reveal())
+	parts := [][]byte{[]byte(r.Name), []byte(r.Kind), []byte(r.Username), scope, r.Password.Reveal(), r.PrivateKey.Reveal(), r.Passphrase.Reveal()}
+	b := joined(append(parts, factorParts(r)...)...)
 	defer clear(b)
 	return s.vault.Fingerprint(b)
 }

@@ -21,12 +21,20 @@ import (
 // 12 bytes, the ciphertext, the tag.
 const format = 1
 
-// Material is the secret fields of a credential, in the clear. Password belongs
-// to the kind password; PrivateKey (PEM) and Passphrase to ssh_key.
+// Material is what a credential logs in with, in the clear. PrivateKey (PEM) and
+// Passphrase belong to the kind ssh_key, PublicKey to ssh_agent, Certificate to
+// both, the others to every kind.
 type Material struct {
 	Password   automation.Secret
 	PrivateKey automation.Secret
 	Passphrase automation.Secret
+	// Certificate is a user certificate, and PublicKey names an agent's key: no
+	// secrets, yet sealed with them so that neither is swapped.
+	Certificate string
+	PublicKey   string
+	// OneTimeSeed is the seed of one-time codes: base32, or an otpauth URI.
+	OneTimeSeed automation.Secret
+	Answers     []automation.PromptAnswer
 }
 
 // Wipe overwrites the secrets with zeros.
@@ -34,6 +42,10 @@ func (m Material) Wipe() {
 	m.Password.Wipe()
 	m.PrivateKey.Wipe()
 	m.Passphrase.Wipe()
+	m.OneTimeSeed.Wipe()
+	for _, a := range m.Answers {
+		a.Text.Wipe()
+	}
 }
 
 // payload is what is sealed. Its fields are plain bytes because a Secret
@@ -42,6 +54,39 @@ type payload struct {
 	Password   []byte `json:"password,omitempty"`
 	PrivateKey []byte `json:"private_key,omitempty"`
 	Passphrase []byte `json:"passphrase,omitempty"`
+
+	Certificate string         `json:"certificate,omitempty"`
+	PublicKey   string         `json:"public_key,omitempty"`
+	OneTimeSeed []byte         `json:"one_time_seed,omitempty"`
+	Answers     []sealedAnswer `json:"answers,omitempty"`
+}
+
+type sealedAnswer struct {
+	Prompt  string `json:"prompt"`
+	Visible bool   `json:"visible,omitempty"`
+	Text    []byte `json:"text,omitempty"`
+}
+
+func newPayload(m Material) payload {
+	p := payload{
+		Password: m.Password.Reveal(), PrivateKey: m.PrivateKey.Reveal(), Passphrase: m.Passphrase.Reveal(),
+		Certificate: m.Certificate, PublicKey: m.PublicKey, OneTimeSeed: m.OneTimeSeed.Reveal(),
+	}
+	for _, a := range m.Answers {
+		p.Answers = append(p.Answers, sealedAnswer{a.Prompt, a.Visible, a.Text.Reveal()})
+	}
+	return p
+}
+
+func (p payload) material() Material {
+	m := Material{
+		Password: automation.NewSecret(p.Password), PrivateKey: automation.NewSecret(p.PrivateKey), Passphrase: automation.NewSecret(p.Passphrase),
+		Certificate: p.Certificate, PublicKey: p.PublicKey, OneTimeSeed: automation.NewSecret(p.OneTimeSeed),
+	}
+	for _, a := range p.Answers {
+		m.Answers = append(m.Answers, automation.PromptAnswer{Prompt: a.Prompt, Visible: a.Visible, Text: automation.NewSecret(a.Text)})
+	}
+	return m
 }
 
 // Vault seals and opens credentials under one key. It is safe for concurrent use.
@@ -87,7 +132,7 @@ func (v *Vault) Seal(c *automation.Credential, m Material) error {
 	if c.Tenant == "" || c.ID == "" || c.Version < 1 {
 		return fmt.Errorf("seal a credential: it needs its tenant, identifier and version first")
 	}
-	plain, err := json.Marshal(payload{m.Password.Reveal(), m.PrivateKey.Reveal(), m.Passphrase.Reveal()})
+	plain, err := json.Marshal(newPayload(m))
 	if err != nil {
 		return fmt.Errorf("encode the secret of credential %s: %w", c.ID, err)
 	}
@@ -117,7 +162,7 @@ func (v *Vault) Open(c automation.Credential) (Material, error) {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return Material{}, broken(c, errors.New("the sealed payload is not what this host writes"))
 	}
-	return Material{automation.NewSecret(p.Password), automation.NewSecret(p.PrivateKey), automation.NewSecret(p.Passphrase)}, nil
+	return p.material(), nil
 }
 
 // encrypt returns the sealed form of plain, bound to data; the cipher makes the nonce.

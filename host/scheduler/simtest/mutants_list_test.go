@@ -29,8 +29,6 @@ func mutants() []mutant {
 		{"the worker asks for no leave to act", bySim, "host/worker/worker.go", "err := w.cfg.Intend(ctx, a, command)", "err := ctx.Err()"},
 		{"outcomes of a turn that failed are dropped", bySim, loop + "turn.go", "	l.inbox.giveBack(h.results[:h.own])\n", ""},
 		{"a commit whose answer is lost is taken for not made", bySim, loop + "turn.go", "t.doubt = t.doubt || len(own) > 0 && !errors.Is(err, store.ErrFenced)", "t.doubt = false"},
-		{"a host that lost the lead in doubt goes on", bySim, loop + "follow.go", "if errors.Is(err, store.ErrFenced) && !errors.Is(err, errDoubt) {", "if errors.Is(err, store.ErrFenced) {"},
-		{"a machine that is ahead of the store is handed over", bySim, loop + "turn.go", "	t.fresh = true // whoever hands over now must not go on with it\n", ""},
 		{"runs that were read are read again", bySim, loop + "read.go", "		t.seq = entries[i].Seq\n", ""},
 		{"a plan that can't be read now fails its run", bySim, loop + "read.go", " || automation.CodeOf(err) == automation.CodeUnavailable", ""},
 		{"half a machine decides", bySim, loop + "loop.go", "if !t.fresh && !t.others() {", "if !t.others() {"},

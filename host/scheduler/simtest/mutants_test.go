@@ -105,7 +105,7 @@ func (m *mutant) hunt(t *testing.T) (what string, found bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	args := map[string][]string{
-		bySim:      {"-timeout=4m", "-run=^Test(Sim|Seeds)$", "./host/scheduler/simtest"},
+		bySim:      {"-timeout=4m", "-run=^TestSim$", "./host/scheduler/simtest"},
 		byWalk:     {"-timeout=4m", "./host/scheduler/machine"},
 		byLoop:     {"-timeout=4m", "-run=TestClockSetBack", "./host/scheduler"},
 		bySQLite:   {"-timeout=4m", "-run=^TestStore$", "./host/store/sqlite"},

@@ -52,3 +52,34 @@ func TestSchedulesAreKept(t *testing.T) {
 		t.Errorf("got claimed times %+v, %v; want them gone with their schedule", fires, err)
 	}
 }
+
+// TestCredentialsAreKept: the migration that makes the tables of credentials and
+// assets anew keeps both, and what holds them together.
+func TestCredentialsAreKept(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	err := sqlite.At(t.Context(), path, 18, `
+		INSERT INTO credentials VALUES ('c', 't', 'key', 'ssh_key', 'root', '{"protocols":["ssh"],"assets":["*"]}', x'0001', 'k', 1, 2, 3);
+		INSERT INTO assets (id, tenant, name, address, port, protocol, os, tags, vars, host_keys, credential_id, created_at, updated_at, version, queue, ssh)
+			VALUES ('a', 't', 'web', '10.0.0.1', 22, 'ssh', 'linux', '["x"]', '{"n":1}', '["ssh-rsa AAAA"]', 'c', 1, 2, 4, 'dmz', '{"jump":"b"}');`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	c, err := db.CredentialByName(t.Context(), "t", "key")
+	if err != nil || c.ID != "c" || c.Kind != automation.CredentialSSHKey || c.Username != "root" || string(c.Sealed) != "\x00\x01" || c.Version != 3 || c.KeyID != "k" {
+		t.Errorf("got %+v, %v; want the credential as it was", c, err)
+	}
+	a, err := db.Asset(t.Context(), "t", "a")
+	if err != nil || a.Name != "web" || a.Credential != "c" || a.Queue != "dmz" || a.SSH.Jump != "b" || a.Version != 4 || len(a.HostKeys) != 1 || a.Vars["n"] == nil || len(a.Tags) != 1 {
+		t.Errorf("got %+v, %v; want the asset as it was", a, err)
+	}
+	act := automation.Act{Tenant: "t", By: "me", Action: "credential.delete", At: time.UnixMicro(9)}
+	if err := db.DeleteCredential(t.Context(), "t", "c", act); err == nil {
+		t.Error("a credential that an asset uses was deleted")
+	}
+}

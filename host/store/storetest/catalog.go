@@ -157,11 +157,12 @@ func credentials(t *testing.T, b Backend) {
 	wantCode(t, "an update of nothing", err, automation.CodeNotFound)
 
 	second := newCredential("a")
+	second.Kind = automation.CredentialSSHAgent
 	_, _, err = f.st.CreateCredential(ctx, second, act("credential.create"))
 	f.must(err)
 	list, err := f.st.ListCredentials(ctx, tenant, automation.Page{Limit: 10})
 	f.must(err)
-	if len(list) != 2 || list[0].Name != "a" || !bytes.Equal(list[1].Sealed, []byte("new")) {
+	if len(list) != 2 || list[0].Name != "a" || list[0].Kind != second.Kind || !bytes.Equal(list[1].Sealed, []byte("new")) {
 		t.Errorf("credentials: %+v", list)
 	}
 	list, err = f.st.ListCredentials(ctx, tenant, automation.Page{Limit: 10, After: "a"})

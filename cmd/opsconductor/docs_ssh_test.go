@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"opsconductor.dev/hostfuncs/ssh/sshtest"
+)
+
+// TestCommandsOfTheSSHPage runs the commands of the page in a shell, against a
+// host, beside the files that they name.
+func TestCommandsOfTheSSHPage(t *testing.T) {
+	t.Parallel()
+	commands, answers := blocks(t, "docs/ssh.md", "sh"), blocks(t, "docs/ssh.md", "json")
+	if len(commands) < 4 || len(answers) != 1 {
+		t.Fatalf("the page has %d blocks of commands and %d of answers", len(commands), len(answers))
+	}
+	host := startDev(t, filepath.Join(t.TempDir(), "host"))
+	dir := t.TempDir()
+	key, ca := filepath.Join(dir, "id_ed25519"), filepath.Join(dir, "host_ca")
+	put := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(key, sshtest.NewKey())
+	put(ca, sshtest.NewKey())
+	put(key+".pub", tool(t, "", "ssh-keygen", "-y", "-f", key)+"\n")
+	put(ca+".pub", tool(t, "", "ssh-keygen", "-y", "-f", ca)+"\n")
+	tool(t, "", "ssh-keygen", "-q", "-s", ca, "-I", "test", "-n", "deploy", key+".pub")
+	public := strings.Join(strings.Fields(tool(t, "", "ssh-keygen", "-y", "-f", ca))[:2], " ")
+	put(filepath.Join(dir, "known_hosts"), "10.0.0.7 "+public+"\n203.0.113.5 "+public+"\n")
+	put(filepath.Join(dir, "seed.txt"), "JBSWY3DPEHPK3PXPJBSWY3DP\n")
+	put(filepath.Join(dir, "answers.json"), answers[0])
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-eu", "-c", "opsconductor() { \"$SELF\" \"$@\"; }\n"+strings.Join(commands, "\n"))
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), asProgram+"=1", "SELF="+self, "OPSCONDUCTOR_DIR="+host.dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	shown := host.must(t, "asset", "show", "web-1")
+	for _, want := range []string{public, "modern", "jump"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("web-1 is without %q:\n%s", want, shown)
+		}
+	}
+}
