@@ -53,8 +53,11 @@ type Error struct {
 	Phase     Phase  `json:"phase"`
 	// Stopped: what the remote side had begun was made to stop, and it is confirmed
 	// that nothing of it goes on. An error of phase after without it leaves that open.
-	Stopped bool  `json:"stopped,omitempty"`
-	Err     error `json:"-"`
+	Stopped bool `json:"stopped,omitempty"`
+	// Journaled: the target keeps a journal of what was begun (a guarded command), so
+	// another attempt of the same item does not run it twice, and may find out how it ended.
+	Journaled bool  `json:"journaled,omitempty"`
+	Err       error `json:"-"`
 }
 
 // Error returns the message.

@@ -48,6 +48,9 @@ type Command struct {
 	// to run the command leaves, with the command's Hash. When it fails nothing is
 	// sent and its error is returned. nil: nothing is called.
 	Begin func(ctx context.Context, hash string) error
+
+	// follows: it only looks after another one, and ends by itself.
+	follows bool
 }
 
 // Result is how a command ended. One of ExitCode and Signal is set, or none when

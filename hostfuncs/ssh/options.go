@@ -32,6 +32,14 @@ type Options struct {
 	Discard int64
 	Dialer  hostfuncs.Dialer
 
+	// Reattach is for how long a target that a guarded command was handed to, and
+	// that is not there any more, is looked for: 2 min.
+	Reattach time.Duration
+	// Journals is where a target keeps the journals of guarded commands: a path in an
+	// existing folder, to which a hyphen and the account's number are added:
+	// /var/tmp/opsconductor.
+	Journals string
+
 	// Agent is the socket of the SSH agent that credentials of kind ssh_agent use; "":
 	// there is none.
 	Agent string
@@ -56,6 +64,7 @@ func (o Options) withDefaults() Options {
 		{&o.IdleTimeout, 60 * time.Second},
 		{&o.DrainGrace, time.Second},
 		{&o.KillGrace, 2 * time.Second},
+		{&o.Reattach, 2 * time.Minute},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -71,6 +80,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Journals == "" {
+		o.Journals = "/var/tmp/opsconductor"
 	}
 	if o.Discard <= 0 {
 		o.Discard = 64 << 20

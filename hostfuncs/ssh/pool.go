@@ -18,8 +18,10 @@ type Pool struct {
 	groups map[string]*group
 	gates  map[string]*gate
 	codes  map[codeKey]codeUse
-	idle   *list.List // of *conn without sessions, the longest idle first
-	wg     sync.WaitGroup
+	// endings are journals of guarded commands that have ended, the oldest first.
+	endings []ending
+	idle    *list.List // of *conn without sessions, the longest idle first
+	wg      sync.WaitGroup
 }
 
 // group is the connections that are alike: one endpoint, one credential.

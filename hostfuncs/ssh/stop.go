@@ -49,7 +49,7 @@ func (s *session) stop(ctx context.Context, err *hostfuncs.Error) error {
 
 // kill stops the command's process group by a second session.
 func (s *session) kill(ctx context.Context) fate {
-	if s.last {
+	if s.last || s.cmd.follows {
 		return unknown
 	}
 	if s.opening != nil && s.opening.abandon() {
