@@ -16,7 +16,10 @@ type Func struct {
 	Doc string
 	// Acts: the function may change a target (so the intent is committed first).
 	Acts bool
-	call func(ctx context.Context, s *Session, request []byte) (any, error)
+	// Guards: what it does is run under Session.Guard where there is one. A function
+	// that acts and does not is refused there.
+	Guards bool
+	call   func(ctx context.Context, s *Session, request []byte) (any, error)
 	// request and result are zero values of the call's types, for Types.
 	request, result any
 }
@@ -33,6 +36,12 @@ func New[Req, Res any](name, doc string, acts bool, call func(ctx context.Contex
 		}
 		return call(ctx, s, req)
 	}}
+}
+
+// Guarded returns the function as one that runs what it does under Session.Guard.
+func (f Func) Guarded() Func {
+	f.Guards = true
+	return f
 }
 
 // Types returns zero values of the request and the result, so that a test can
@@ -78,6 +87,9 @@ func (f Func) guarded(ctx context.Context, s *Session, request []byte) (ok any, 
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, Ended(ctx, Before, "%s: nothing was done", f.Name)
+	}
+	if s.Guard != nil && f.Acts && !f.Guards {
+		return nil, Errorf(BadRequest, Before, "%s: the step's effect is guarded, and this function keeps no journal on the target; give the step effect: once or idempotent", f.Name)
 	}
 	return f.call(ctx, s, request)
 }

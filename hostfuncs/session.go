@@ -30,6 +30,9 @@ type Session struct {
 	// Unsure is told of a part of a call after which nobody knows what the remote
 	// side did, while the call as a whole has a result; nil: nobody is told.
 	Unsure func(function string, e *Error)
+	// Guard is set where what acts has to be run under a journal on the target; nil:
+	// it need not be.
+	Guard *Guard
 	// MaxOutput caps what one call may return of a remote side's output, in bytes.
 	MaxOutput int
 

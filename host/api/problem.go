@@ -78,7 +78,7 @@ func statusOf(code automation.Code) (status int, known bool) {
 	case automation.CodeInternal:
 		return http.StatusInternalServerError, true
 	case automation.CodePluginFailed, automation.CodePluginCrashed, automation.CodeSandboxCrashed, automation.CodeBadOutput, automation.CodeUnknownOutcome,
-		automation.CodeHostLost, automation.CodeReturned, automation.CodeUnreachable, automation.CodeAuthFailed, automation.CodeHostKeyMismatch,
+		automation.CodeHostLost, automation.CodeCutOff, automation.CodeReturned, automation.CodeUnreachable, automation.CodeAuthFailed, automation.CodeHostKeyMismatch,
 		automation.CodeHostKeyUnknown, automation.CodeAlgorithmMismatch, automation.CodeBecomeFailed, automation.CodeProtocol,
 		automation.CodeOutputLimit, automation.CodeLost:
 		return http.StatusBadGateway, true

@@ -41,6 +41,7 @@ const (
 	CodeSandboxCrashed  Code = "sandbox_crashed" // the process that the sandbox was in ended
 	CodeUnknownOutcome  Code = "unknown_outcome" // what happened on the target cannot be known
 	CodeHostLost        Code = "host_lost"       // the host died while it ran the attempt
+	CodeCutOff          Code = "cut_off"         // contact was lost with a guarded command; another attempt finds out what became of it
 	CodeReturned        Code = "returned"        // the host gave the attempt back before it began
 	CodeAssertion       Code = "assertion"       // what core.assert asks for does not hold
 	CodeRejected        Code = "rejected"        // an approval was refused

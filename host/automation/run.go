@@ -101,4 +101,15 @@ type Attempt struct {
 	// Host and HostEpoch are the lease that the attempt is under.
 	Host      HostID
 	HostEpoch int64
+	// Begun is what an earlier attempt of a guarded item may have begun; nil: none did.
+	Begun *Begun
+	// Round counts how often somebody said that the item had not run: what is begun
+	// from then on is another act.
+	Round int
+}
+
+// Begun is an act of which nobody has heard what became of it.
+type Begun struct {
+	At      time.Time // when its intent was committed
+	Command Digest    // what it was
 }

@@ -68,6 +68,9 @@ func (at *attempt) open(p *registry.Loaded) {
 	if at.careful() {
 		s.Intent = at.begin
 	}
+	if at.Effect == automation.EffectGuarded {
+		s.Guard = at.guard()
+	}
 	at.session = s
 }
 
@@ -80,6 +83,9 @@ func (at *attempt) begin(ctx context.Context, command string) error {
 		return errors.New("the attempt is over")
 	}
 	at.mu.Unlock()
+	if b := at.Begun; b != nil && b.Command != "" && b.Command != automation.Digest(command) {
+		return errors.New("an earlier attempt has begun another command, or by another account: its journal can't be found by this one")
+	}
 	if at.intent == nil {
 		return errors.New("nobody can record it")
 	}

@@ -45,7 +45,7 @@ func failure(text string) *automation.Error {
 // are the host's own to say.
 func validCode(code string) bool {
 	own := []automation.Code{
-		automation.CodeInternal, automation.CodeHostLost, automation.CodeUnknownOutcome, automation.CodePluginCrashed, automation.CodeSandboxCrashed,
+		automation.CodeInternal, automation.CodeHostLost, automation.CodeCutOff, automation.CodeUnknownOutcome, automation.CodePluginCrashed, automation.CodeSandboxCrashed,
 		automation.CodeMemoryLimit, automation.CodeInputLimit, automation.CodeHostCallLimit, automation.CodeFuelLimit, automation.CodeDepthLimit, automation.CodeRemoteLimit, automation.CodeBadOutput,
 		automation.CodeStepFailed, automation.CodeBadPlugin, automation.CodeUnauthenticated, automation.CodeForbidden, automation.CodePolicy,
 	}
@@ -80,6 +80,7 @@ func (at *attempt) outcome(ctx context.Context, output []byte, err error) automa
 	if doubt := at.doubt(); doubt != nil {
 		o.State, o.Error, o.Output = automation.ItemUnknown, doubt, nil
 	}
+	at.reopen(ctx, &o)
 	if o.Error != nil && at.session != nil {
 		o.Error.Message = at.session.RedactString(o.Error.Message)
 	}

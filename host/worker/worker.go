@@ -196,7 +196,7 @@ func (w *Worker) guard(ctx context.Context, a automation.Attempt) automation.Out
 			if r := recover(); r != nil {
 				w.cfg.Log.Error("executor panicked", slog.Any("panic", r), slog.String("stack", string(debug.Stack())),
 					slog.String("run_id", string(a.Run)), slog.String("step_id", a.StepID), slog.Int("attempt", a.Attempt))
-				out <- broken(acts, &automation.Error{Code: automation.CodeInternal, Message: "a fault of the host ended the attempt; its log has the cause"})
+				out <- broken(a, acts, &automation.Error{Code: automation.CodeInternal, Message: "a fault of the host ended the attempt; its log has the cause"})
 			}
 		}()
 		out <- w.cfg.Executor.Execute(ctx, a, intent)
@@ -217,15 +217,19 @@ func (w *Worker) guard(ctx context.Context, a automation.Attempt) automation.Out
 	w.abandoned++
 	w.mu.Unlock()
 	cause := automation.AsError(context.Cause(ctx))
-	return broken(acts, &automation.Error{
+	return broken(a, acts, &automation.Error{
 		Code: automation.CodeTimeout, Message: cause.Message + fmt.Sprintf("; it did not stop within %s and was given up", w.cfg.Grace),
 		Suggestion: cause.Suggestion,
 	})
 }
 
 // broken is the outcome of an attempt whose executor did not give one: failed, or
-// unknown when the attempt may have acted.
-func broken(acts <-chan struct{}, e *automation.Error) automation.Outcome {
+// unknown when the attempt, or one before it of which nobody has heard, may have acted.
+func broken(a automation.Attempt, acts <-chan struct{}, e *automation.Error) automation.Outcome {
+	if a.Begun != nil {
+		e.Phase = automation.PhaseAfter
+		return automation.Outcome{State: automation.ItemUnknown, Error: e}
+	}
 	select {
 	case <-acts:
 		e.Phase = automation.PhaseAfter

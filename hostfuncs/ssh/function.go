@@ -60,8 +60,8 @@ const (
 // Functions returns the host functions that run on the pool.
 func Functions(p *Pool) []hostfuncs.Func {
 	return []hostfuncs.Func{
-		hostfuncs.New("ssh_exec", "Runs a program or a script on a target over SSH.", true, p.exec),
 		hostfuncs.New("ssh_exec_many", "Runs a program or a script on many targets over SSH at once.", true, p.execMany),
+		hostfuncs.New("ssh_exec", "Runs a program or a script on a target over SSH.", true, p.exec).Guarded(),
 		hostfuncs.New("ssh_put", "Writes a file on a target over SFTP, whole or not at all.", true, p.put),
 		hostfuncs.New("ssh_get", "Reads a file of a target over SFTP.", false, p.get),
 		hostfuncs.New("ssh_stat", "Says what is at a path of a target.", false, p.stat),
@@ -94,7 +94,7 @@ func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) 
 		cmd.Live = told(s, "")
 	}
 	cmd.Begin = noted(s, e.Name)
-	res, err := p.Exec(ctx, e, cmd)
+	res, err := p.carryOut(ctx, s, e, cmd)
 	if err != nil {
 		return ExecResult{}, err
 	}

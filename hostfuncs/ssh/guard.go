@@ -70,6 +70,15 @@ func (p *Pool) ExecGuarded(ctx context.Context, e Endpoint, c Command, g Guard) 
 	return res, nil
 }
 
+// carryOut runs a command as the session has to have it.
+func (p *Pool) carryOut(ctx context.Context, s *hostfuncs.Session, e Endpoint, c Command) (Result, error) {
+	g := s.Guard
+	if g == nil {
+		return p.Exec(ctx, e, c)
+	}
+	return p.ExecGuarded(ctx, e, c, Guard{Token: g.Next(), Since: g.Since, Heard: g.Hear, Leave: g.Leave})
+}
+
 // guardHash is the command's hash with the account that runs it: a journal lies
 // with its account, and is not found by another one.
 func guardHash(e Endpoint, c Command) string {
@@ -116,7 +125,7 @@ func (r *guarded) run(ctx context.Context) (Result, error) {
 			err = hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s: what follows the command there ended without a word", r.endpoint.place())
 		}
 		he := asError(err)
-		if r.sent.IsZero() {
+		if r.sent.IsZero() && r.guard.Since.IsZero() {
 			return Result{}, he
 		}
 		if down.IsZero() || he.Phase == hostfuncs.After {
@@ -221,8 +230,12 @@ func (r *guarded) left(he *hostfuncs.Error) *hostfuncs.Error {
 	if code == hostfuncs.Unreachable || code == hostfuncs.Throttled || code == hostfuncs.Quota {
 		code = hostfuncs.Lost
 	}
-	e := hostfuncs.Errorf(code, hostfuncs.After, "%s: the command was handed over, and then contact was lost, %s ago: %w. It may be at work there; its journal there will tell",
-		r.endpoint.place(), seconds(time.Since(r.sent)), he)
+	since, who := r.sent, "the command was handed over"
+	if since.IsZero() {
+		since, who = r.guard.Since, "an earlier attempt may have begun the command"
+	}
+	e := hostfuncs.Errorf(code, hostfuncs.After, "%s: %s %s ago, and then contact was lost: %w. It may be at work there; its journal there will tell",
+		r.endpoint.place(), who, seconds(time.Since(since)), he)
 	e.Journaled = true
 	return e
 }
@@ -233,7 +246,7 @@ func (r *guarded) stop(ctx context.Context, he *hostfuncs.Error) *hostfuncs.Erro
 	if r.guard.Leave != nil && r.guard.Leave(context.Cause(ctx)) {
 		return r.left(hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "this host stops: %w", context.Cause(ctx)))
 	}
-	e := hostfuncs.Ended(ctx, hostfuncs.After, "run on %s, %s after the command was handed over", r.endpoint.place(), seconds(time.Since(r.sent)))
+	e := hostfuncs.Ended(ctx, hostfuncs.After, "run on %s, %s after the call began", r.endpoint.place(), seconds(time.Since(r.began)))
 	f := r.kill(ctx)
 	e.Stopped = f == dead || f == unborn
 	e.Message += ". " + map[fate]string{

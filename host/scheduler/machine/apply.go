@@ -92,7 +92,7 @@ func (m *Machine) fold(r *run, f *automation.Fact) error {
 		m.granted(r.item(f.Step, f.Item), f)
 	case automation.FactAttemptStarted:
 		it := r.item(f.Step, f.Item)
-		it.intent, it.started = true, f.At
+		it.intent, it.started, it.command = true, f.At, f.CommandHash
 		m.setItem(it, automation.ItemRunning, f.At)
 	case automation.FactAttemptEnded:
 		m.attemptEnded(r.item(f.Step, f.Item), f)
@@ -161,7 +161,7 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 		m.doubt(it, o, f.At)
 		return
 	}
-	if o.State == automation.ItemFailed && o.Error != nil && (o.Error.Code == automation.CodeHostLost || o.Error.Code == automation.CodeReturned) {
+	if o.State == automation.ItemFailed && o.Error != nil && wentDown(o.Error.Code) {
 		m.lost(it, o, f.At)
 		return
 	}
@@ -178,15 +178,23 @@ func (m *Machine) attemptEnded(it *item, f *automation.Fact) {
 	m.endItem(it, o, f.At)
 }
 
-// lost handles an attempt that went down with its host, or that its host gave back. It may have acted and
-// must not again: unknown. Otherwise it is granted again at once, outside the
-// retries, unless it keeps taking its hosts down.
+// wentDown reports whether an attempt ended for a cause that is not its own.
+func wentDown(c automation.Code) bool {
+	return c == automation.CodeHostLost || c == automation.CodeReturned || c == automation.CodeCutOff
+}
+
+// lost handles an attempt that went down with its host, that its host gave back, or
+// that was cut off from its guarded command. It may have acted and must not again:
+// unknown. Otherwise it is granted again at once, outside the retries, unless it
+// keeps taking its hosts down. What is guarded may always be: the next attempt finds
+// what this one began.
 func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	it.lost++
 	if o.Error.Code == automation.CodeReturned {
 		it.back++
 	}
-	if it.acted() {
+	it.open()
+	if it.acted() && it.begun == nil || it.begun != nil && (it.late != nil || it.step.run.stopping != "" || it.step.halted || it.lost-it.back >= m.limits.MaxLost) {
 		m.doubt(it, unknown(it, o), at)
 		return
 	}
@@ -212,6 +220,13 @@ func (m *Machine) lost(it *item, o *automation.Outcome, at time.Time) {
 	}
 }
 
+// open notes what the latest attempt of a guarded item may have begun.
+func (it *item) open() {
+	if it.step.plan.Effect == automation.EffectGuarded && it.intent && it.begun == nil {
+		it.begun = &automation.Begun{At: it.started, Command: it.command}
+	}
+}
+
 func unknown(it *item, o *automation.Outcome) *automation.Outcome {
 	u := *o
 	u.State = automation.ItemUnknown
@@ -219,6 +234,9 @@ func unknown(it *item, o *automation.Outcome) *automation.Outcome {
 		Code: automation.CodeUnknownOutcome, Phase: automation.PhaseAfter,
 		Message:    "the host was lost after attempt " + itoa(it.attempt) + " had begun to act: it may or may not have run",
 		Suggestion: "look at the target, then resolve the item: it ran, it did not run, or abandon it; an action that may run twice can be given effect: idempotent",
+	}
+	if it.begun != nil {
+		u.Error.Message = "contact with its guarded command was lost " + itoa(it.lost-it.back) + " times (" + o.Error.Message + "): it may or may not have run, and may be at work"
 	}
 	return &u
 }

@@ -243,6 +243,7 @@ func (m *Machine) attempt(it *item, input json.RawMessage, to Lease) automation.
 		AttemptKey: it.key(), Tenant: r.tenant, Workflow: r.plan.Workflow, StepID: p.ID,
 		Plugin: p.Plugin, Action: p.Action, Digest: p.Digest, Effect: p.Effect,
 		Input: input, Target: it.element.Target, Timeout: p.Timeout, Host: to.Host, HostEpoch: to.Epoch,
+		Begun: it.begun, Round: it.round,
 	}
 }
 

@@ -171,6 +171,9 @@ type item struct {
 	uncounted int
 	wait      *automation.Wait   // what it waits for beside its time
 	answer    *automation.Answer // what it was told
+	command   automation.Digest  // of the latest intent
+	begun     *automation.Begun  // what an attempt that was cut off may have begun, guarded
+	round     int                // how often somebody said that it had not run
 }
 
 // Len returns the number of runs that have not ended.

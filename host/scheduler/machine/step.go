@@ -172,6 +172,7 @@ func (m *Machine) toReady(it *item, at time.Time) {
 // endItem ends an item with an outcome, and its step with the last of its items.
 func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 	s := it.step
+	o = it.honest(o)
 	if (s.plan.Scheduler || it.state == automation.ItemUnknown) && it.holds() {
 		m.release(it, at)
 	}
@@ -193,6 +194,27 @@ func (m *Machine) endItem(it *item, o *automation.Outcome, at time.Time) {
 		return
 	}
 	m.afterItem(s, at)
+}
+
+// honest is the outcome of an item that ends while nobody has found out what became
+// of the guarded command that it began.
+func (it *item) honest(o *automation.Outcome) *automation.Outcome {
+	if it.begun == nil || it.state.Open() || it.state == automation.ItemUnknown {
+		return o
+	}
+	c := *o
+	if c.State == automation.ItemSkipped {
+		c.State = automation.ItemFailed
+	}
+	c.Error = &automation.Error{
+		Code: automation.CodeUnknownOutcome, Phase: automation.PhaseAfter,
+		Message:    "it ended before anybody found out what became of the guarded command that it had begun",
+		Suggestion: "look at the target before anything is run on it again",
+	}
+	if o.Error != nil {
+		c.Error.Message = o.Error.Message + ": " + c.Error.Message
+	}
+	return &c
 }
 
 // endStep draws a step's state from its items', and opens what needed it.

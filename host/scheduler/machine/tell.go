@@ -285,7 +285,8 @@ func (m *Machine) resolve(it *item, f *automation.Fact) {
 			return
 		}
 		it.uncounted++
-		it.outcome = nil
+		it.outcome, it.begun, it.lost, it.back = nil, nil, 0, 0
+		it.round++
 		m.release(it, f.At)
 		m.toReady(it, f.At)
 		if it.step.halted {
