@@ -34,7 +34,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 		"invalid": 422, "unknown_field": 422, "unknown_name": 422, "missing": 422, "wrong_type": 422, "cycle": 422, "expression": 422,
 		"limit": 422, "bad_plugin": 422, "memory_limit": 422, "input_limit": 422, "host_call_limit": 422, "fuel_limit": 422, "depth_limit": 422, "remote_limit": 422,
 		"throttled": 429, "quota": 429, "internal": 500,
-		"plugin_failed": 502, "plugin_crashed": 502, "sandbox_crashed": 502, "bad_output": 502, "unknown_outcome": 502, "host_lost": 502, "returned": 502, "unreachable": 502,
+		"plugin_failed": 502, "plugin_crashed": 502, "sandbox_crashed": 502, "bad_output": 502, "unknown_outcome": 502, "host_lost": 502, "cut_off": 502, "returned": 502, "unreachable": 502,
 		"auth_failed": 502, "host_key_mismatch": 502, "host_key_unknown": 502, "algorithm_mismatch": 502, "become_failed": 502,
 		"protocol": 502, "output_limit": 502, "lost": 502, "unavailable": 503, "timeout": 504,
 	}

@@ -40,7 +40,7 @@ func (at *attempt) reopen(ctx context.Context, o *automation.Outcome) {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	goesOn := ctx.Err() == nil || leaves(context.Cause(ctx))
-	journaled := at.begun && at.acting == "" && at.cutOff != nil && at.cutOff.Journaled
+	journaled := at.acting == "" && at.cutOff != nil && at.cutOff.Journaled
 	unheard := at.Begun != nil && at.session != nil && !at.session.Guard.Heard()
 	if at.Begun != nil && at.session == nil {
 		unheard = true

@@ -102,7 +102,7 @@ func newWorld(tb testing.TB, effect automation.Effect) *world {
 					return map[string]any{"done": true}, s.Begin(ctx, "c0ffee")
 				}
 				return w.act(ctx, s)
-			}),
+			}).Guarded(),
 			hostfuncs.New("look", "Looks.", false, func(ctx context.Context, s *hostfuncs.Session, _ anything) (any, error) {
 				if w.look == nil {
 					return map[string]any{"seen": true}, nil

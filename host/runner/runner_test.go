@@ -121,6 +121,8 @@ func TestWhatCannotBeKnown(t *testing.T) {
 		"once, cancelled after":          {"strict", once, lost(hostfuncs.After, hostfuncs.Cancelled, true), automation.ItemUnknown, automation.CodeUnknownOutcome, false},
 		"once, the guest says success":   {"act", once, lost(hostfuncs.After, hostfuncs.Lost, true), automation.ItemUnknown, automation.CodeUnknownOutcome, false},
 		"guarded, lost after":            {"strict", automation.EffectGuarded, lost(hostfuncs.After, hostfuncs.Lost, true), automation.ItemUnknown, automation.CodeUnknownOutcome, false},
+		"guarded, with a journal":        {"strict", automation.EffectGuarded, journaled, automation.ItemFailed, automation.CodeCutOff, true},
+		"guarded, the guest goes on":     {"act", automation.EffectGuarded, journaled, automation.ItemFailed, automation.CodeCutOff, true},
 		"once, unreachable before":       {"strict", once, lost(hostfuncs.Before, hostfuncs.Unreachable, false), automation.ItemFailed, automation.CodeUnreachable, true},
 		"once, known error after":        {"strict", once, lost(hostfuncs.After, hostfuncs.OutputLimit, true), automation.ItemFailed, automation.CodeOutputLimit, false},
 		"once, before, but after an act": {"strict", once, lost(hostfuncs.Before, hostfuncs.Unreachable, true), automation.ItemFailed, automation.CodeUnreachable, false},

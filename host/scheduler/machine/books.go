@@ -24,6 +24,8 @@ type Item struct {
 	Child   automation.RunID
 	Wait    automation.Wait
 	Answer  automation.Answer
+	Begun   automation.Begun
+	Round   int
 	Early   [2]int
 }
 
@@ -61,6 +63,9 @@ func (m *Machine) Snapshot() map[string]Item {
 				}
 				if it.answer != nil {
 					v.Answer = *it.answer
+				}
+				if v.Round = it.round; it.begun != nil {
+					v.Begun = *it.begun
 				}
 				if it.outcome != nil {
 					v.Outcome = string(it.outcome.State)

@@ -81,7 +81,7 @@ func TestLostHost(t *testing.T) {
 		{effect: automation.EffectIdempotent, intent: true, again: true},
 		{effect: automation.EffectOnce, intent: false, again: true},
 		{effect: automation.EffectOnce, intent: true, again: false},
-		{effect: automation.EffectGuarded, intent: true, again: false},
+		{effect: automation.EffectGuarded, intent: true, again: true},
 	}
 	for _, tt := range tests {
 		t.Run(string(tt.effect)+"/intent="+strconv.FormatBool(tt.intent), func(t *testing.T) {

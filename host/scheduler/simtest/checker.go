@@ -235,7 +235,7 @@ func (w *world) mayStart(r *runState, f *automation.Fact) {
 	if it.state.Open() || it.state == automation.ItemUnknown {
 		w.broke("%s/%d/%d was granted while it is %s", r.id, f.Step, f.Item, it.state)
 	}
-	if effect := r.prog.Plan().Steps[f.Step].Effect; (effect == automation.EffectOnce || effect == automation.EffectGuarded) && w.begun[it.place()] > 0 {
+	if effect := r.prog.Plan().Steps[f.Step].Effect; effect == automation.EffectOnce && w.begun[it.place()] > 0 {
 		w.broke("%s/%d/%d has acted, and is granted again", r.id, f.Step, f.Item)
 	}
 	if begin := r.begin; begin != nil {

@@ -51,6 +51,15 @@ func (w *world) started(l *link, a *automation.Attempt) {
 	if once && !it.intent[a.Attempt] {
 		w.broke("%v acts without a stored intent", a.AttemptKey)
 	}
+	found := a.Effect == automation.EffectGuarded && w.begun[place] > 0 // it finds the journal, and what was begun
+	if found && a.Begun == nil && a.Round == 0 {
+		w.broke("%v finds what an attempt before it began, and was not told that there may be anything", a.AttemptKey)
+	}
+	if found {
+		w.counts["guarded again"]++
+		w.acts[a.AttemptKey] = &actOf{attempt: *a}
+		return
+	}
 	if once && w.begun[place] > 0 {
 		w.broke("%v acts, and an attempt before it has acted", a.AttemptKey)
 	}

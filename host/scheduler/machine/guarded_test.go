@@ -1,0 +1,84 @@
+package machine_test
+
+import (
+	"testing"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/scheduler/machine"
+)
+
+// cutOff grants an attempt, commits its intent if it is to, and cuts it off.
+func cutOff(t *testing.T, m *machine.Machine, attempt int, intent bool, code automation.Code) automation.Attempt {
+	t.Helper()
+	m.Grant(start(), machine.Lease{Host: "h", Epoch: int64(attempt)}, 1)
+	d, err := m.Take()
+	if err != nil || len(d.Attempts) != 1 || d.Attempts[0].Attempt != attempt {
+		t.Fatalf("grant %d: got %+v, %v", attempt, d.Attempts, err)
+	}
+	a := d.Attempts[0]
+	if intent {
+		f := automation.Fact{Kind: automation.FactAttemptStarted, At: start().Add(time.Second), Attempt: attempt, Host: a.Host, HostEpoch: a.HostEpoch, CommandHash: "c0ffee"}
+		if err := m.Handle("r", f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Handle("r", outcome(a, start(), &automation.Outcome{
+		State: automation.ItemFailed, Error: &automation.Error{Code: code, CanRetry: true, Message: "cut"},
+	})); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestGuardedIsGrantedAgain: the attempts after one that was cut off know when the
+// command may have begun, and that there is one; the retries are not used up; after
+// too many the item is unknown, never failed.
+func TestGuardedIsGrantedAgain(t *testing.T) {
+	t.Parallel()
+	for _, code := range []automation.Code{automation.CodeHostLost, automation.CodeCutOff} {
+		m := machine.New(machine.Limits{MaxLost: 4})
+		if err := m.Accept("r", accepted(start()), one(automation.EffectGuarded)); err != nil {
+			t.Fatal(err)
+		}
+		if a := cutOff(t, m, 1, false, code); a.Begun != nil {
+			t.Errorf("%s: the first attempt has %+v begun before it", code, a.Begun)
+		}
+		if a := cutOff(t, m, 2, true, code); a.Begun != nil {
+			t.Errorf("%s: nothing was begun, and attempt 2 has %+v", code, a.Begun)
+		}
+		for n := 3; n <= 4; n++ {
+			if a := cutOff(t, m, n, false, code); a.Begun == nil || a.Begun.Command != "c0ffee" || !a.Begun.At.Equal(start().Add(time.Second)) {
+				t.Errorf("%s: attempt %d has %+v begun before it", code, n, a.Begun)
+			}
+		}
+		if got := m.Snapshot()["r/0/0"].State; got != automation.ItemUnknown {
+			t.Errorf("%s: after four times: %s, want unknown", code, got)
+		}
+	}
+}
+
+// TestGuardedEndsHonestly: an item whose command nobody has heard of does not end
+// as if it had not begun.
+func TestGuardedEndsHonestly(t *testing.T) {
+	t.Parallel()
+	for effect, want := range map[automation.Effect]automation.Code{
+		automation.EffectGuarded: automation.CodeUnknownOutcome, automation.EffectIdempotent: automation.CodeCancelled,
+	} {
+		f := machine.NewFold(one(effect), automation.Run{ID: "r"})
+		lost := &automation.Outcome{State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodeHostLost}}
+		if _, err := f.Apply(automation.Entry{Seq: 1, Run: "r", Facts: []automation.Fact{
+			*accepted(start()),
+			{Kind: automation.FactAttemptGranted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1},
+			{Kind: automation.FactAttemptStarted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1, CommandHash: "c0ffee"},
+			{Kind: automation.FactAttemptEnded, At: start(), Attempt: 1, Host: "h", HostEpoch: 1, Outcome: lost},
+			{Kind: automation.FactCancelAsked, At: start(), By: "me"},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		items := f.Items(0, 0, 1)
+		if len(items) != 1 || items[0].State != automation.ItemCancelled || items[0].Outcome == nil || items[0].Outcome.Error.Code != want {
+			t.Errorf("%s: got %+v, want it cancelled with %s", effect, items, want)
+		}
+	}
+}
