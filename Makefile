@@ -79,7 +79,7 @@ chaos: setup plugins ## Break real hosts, databases and networks (CHAOS=short|al
 
 .PHONY: interop
 interop: setup ## Run the SSH functions against servers of many kinds; print how many rows passed (FAKES servers in the last)
-	@OPSCONDUCTOR_INTEROP=all INTEROP_FAKES=$(FAKES) go test -count=1 -timeout 20m -parallel 8 -run '^TestMatrix$$' ./hostfuncs/ssh/interop
+	@OPSCONDUCTOR_INTEROP=all INTEROP_FAKES=$(FAKES) go test -count=1 -v -timeout 20m -parallel 8 -run '^TestMatrix$$' ./hostfuncs/ssh/interop | grep -v '^=== \|^ *--- PASS'
 
 .PHONY: vet
 vet: ## Run go vet
