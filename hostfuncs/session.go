@@ -38,6 +38,7 @@ type Session struct {
 
 	opened secrets
 	begun  beginning
+	kept   kept
 }
 
 // beginning remembers that the intent is committed.

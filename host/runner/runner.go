@@ -140,6 +140,7 @@ func (r *Runner) run(ctx context.Context, at *attempt) ([]byte, error) {
 		return nil, err
 	}
 	at.open(p)
+	defer func() { _ = at.session.Close() }() // ends what the attempt left open
 	text, err := r.call(ctx, at, input)
 	if err != nil {
 		return nil, err

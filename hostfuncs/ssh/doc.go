@@ -88,4 +88,16 @@
 //
 // Where a server has no SFTP, Get and Put go by scp; the other calls say that it is
 // missing.
+//
+// # Dialogs
+//
+// A Dialog is a terminal with a program that prompts. Its prompt is the line that
+// comes again after Enter; from then on a line is the prompt when it is that name, in
+// any mode, and what was sent has been shown before, or nothing has come for
+// Options.DialogQuiet. A new name is believed after twice that, where it looks like a
+// prompt. A pager that waits all the same is answered with a blank. A password is sent
+// once, to a question that the platform's command for a mode leads to, and is not part of
+// what is looked for, hashed or passed on. An exchange that ends without a prompt
+// (deadline, cancel, lost connection, flood) closes the dialog, because nobody knows what
+// the next line would be sent to.
 package ssh

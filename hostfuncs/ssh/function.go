@@ -69,6 +69,9 @@ func Functions(p *Pool) []hostfuncs.Func {
 		hostfuncs.New("ssh_mkdir", "Makes a folder on a target.", true, p.mkdir),
 		hostfuncs.New("ssh_remove", "Removes a file or a folder of a target.", true, p.remove),
 		hostfuncs.New("ssh_chmod", "Sets mode and owner of a file or folder of a target.", true, p.chmod),
+		hostfuncs.New("ssh_open", "Opens an interactive session with a target that has a command line, like a network device.", false, p.openDialog),
+		hostfuncs.New("ssh_send", "Sends a line in an interactive session and waits for the prompt.", true, p.sendDialog),
+		hostfuncs.New("ssh_close", "Closes an interactive session.", false, p.closeDialog),
 	}
 }
 

@@ -26,6 +26,7 @@ type Options struct {
 	IdleTimeout      time.Duration // an unused connection is closed: 60 s
 	DrainGrace       time.Duration // for the rest of the output after the command has ended: 1 s
 	KillGrace        time.Duration // between TERM and KILL: 2 s
+	DialogQuiet      time.Duration // silence after which a line that looks like a prompt is taken for one: 500 ms
 
 	// Discard is how many bytes of a stream are read and thrown away beyond what
 	// is kept, before the command is killed: 64 MiB.
@@ -65,6 +66,7 @@ func (o Options) withDefaults() Options {
 		{&o.DrainGrace, time.Second},
 		{&o.KillGrace, 2 * time.Second},
 		{&o.Reattach, 2 * time.Minute},
+		{&o.DialogQuiet, 500 * time.Millisecond},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value

@@ -34,6 +34,8 @@ type peers struct {
 	ssh     *sshtest.Fake // knows a password, for redaction
 	slow    *sshtest.Fake // falls silent where files are concerned
 	dir     string        // on all three
+	cli     *sshtest.Fake // a device with a command line
+	mute    *sshtest.Fake // a device that says nothing
 	dns     net.PacketConn
 	touched atomic.Int64
 	log     chan string
@@ -58,6 +60,7 @@ func setup(t *testing.T) *peers {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.slow.Stop)
+	p.devices(t)
 	p.dir = files(t)
 	p.dns = nameServer(t)
 	dialer := hostfuncs.Dialer{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -141,12 +144,12 @@ func (p *peers) session() (*hostfuncs.Session, *hostfunctest.Broker) {
 	}
 	own := target("web1", p.sshd.Port, p.sshd.HostKeys[0], "key")
 	b := &hostfunctest.Broker{
-		Targets: map[string]hostfuncs.Target{"web1": own, "echo1": target("echo1", p.ssh.Port, p.ssh.HostKey, "pass"), "slow1": target("slow1", p.slow.Port, p.slow.HostKey, "pass")},
+		Targets: map[string]hostfuncs.Target{"web1": own, "echo1": target("echo1", p.ssh.Port, p.ssh.HostKey, "pass"), "slow1": target("slow1", p.slow.Port, p.slow.HostKey, "pass"), "cli1": target("cli1", p.cli.Port, p.cli.HostKey, "pass"), "mute1": target("mute1", p.mute.Port, p.mute.HostKey, "pass")},
 		Credentials: map[string]hostfuncs.Credential{
 			"key":  {Name: "key", Version: 1, Kind: "ssh_key", Username: p.sshd.User, PrivateKey: hostfunctest.Secret(p.sshd.ClientKey)},
 			"pass": {Name: "pass", Version: 1, Kind: "password", Username: "tester", Password: hostfunctest.Secret(password)},
 		},
-		Bound:  map[string][]string{"key": {"web1"}, "pass": {"echo1", "slow1"}},
+		Bound:  map[string][]string{"key": {"web1"}, "pass": {"echo1", "slow1", "cli1", "mute1"}},
 		Forbid: func(a netip.Addr) bool { return a.IsLinkLocalUnicast() },
 	}
 	for _, f := range p.set.Functions() {
@@ -232,6 +235,24 @@ func (p *peers) subjects() map[string]hostfunctest.Subject {
 			EchoSecret: password,
 			Without:    map[string]string{"flood": "it returns nothing that the remote side sends"},
 		},
+		"ssh_open": {
+			Request:    `{"target":"cli1"}`,
+			Slow:       `{"target":"mute1"}`,
+			Flood:      `{"target":"cli1","timeout_ms":20000}`,
+			Echo:       `{"target":"cli1"}`,
+			EchoSecret: password,
+		},
+		"ssh_send": {
+			Request:    `{"session":"1","text":"show"}`,
+			Slow:       `{"session":"1","text":"hang","timeout_ms":600000}`,
+			Flood:      `{"session":"1","text":"flood"}`,
+			Echo:       `{"session":"1","text":"leak"}`,
+			EchoSecret: password,
+		},
+		"ssh_close": {
+			Request: `{"session":"1"}`,
+			Without: map[string]string{"slow": "it does not wait for the peer", "flood": "it returns nothing that the remote side sends", "echo": "it returns nothing"},
+		},
 		"probe_tcp": {
 			Request: fmt.Sprintf(`{"host":"127.0.0.1","port":%d}`, p.sshd.Port),
 			Slow:    `{"host":"192.0.2.1","port":9,"timeout_ms":60000}`,
@@ -261,7 +282,11 @@ func TestFunctions(t *testing.T) {
 			continue
 		}
 		delete(subjects, f.Name)
-		s.Func, s.Session, s.Touched = f, p.session, func() int { return int(p.touched.Load()) + p.slow.Stalls() }
+		session := p.session
+		if f.Name == "ssh_send" || f.Name == "ssh_close" {
+			session = p.opened
+		}
+		s.Func, s.Session, s.Touched = f, session, func() int { return int(p.touched.Load()) + p.slow.Stalls() }
 		t.Run(f.Name, func(t *testing.T) { hostfunctest.Run(t, s) })
 	}
 	for name := range subjects {

@@ -70,6 +70,8 @@ type FakeConfig struct {
 	RefuseSessions bool
 	// SFTP says how the sftp subsystem behaves; nil: there is none.
 	SFTP *SFTP
+	// Device is a command line that a terminal's shell is; nil: there is none.
+	Device *Device
 }
 
 // Fake is an SSH server in process.
@@ -90,6 +92,7 @@ type Fake struct {
 	proofs    atomic.Int64
 	mu        sync.Mutex
 	passwords []string
+	typed     []string
 	dropped   int
 }
 
@@ -287,6 +290,16 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 			_ = r.Reply(true, nil)
 			f.wg.Go(func() { ssh.DiscardRequests(requests) })
 			f.sftp(ctx, ch)
+			return
+		}
+		if r.Type == "pty-req" && f.conf.Device != nil {
+			_ = r.Reply(true, nil)
+			continue
+		}
+		if r.Type == "shell" && f.conf.Device != nil {
+			_ = r.Reply(true, nil)
+			f.wg.Go(func() { ssh.DiscardRequests(requests) })
+			f.serveDevice(ctx, ch, func() { _ = conn.Close() })
 			return
 		}
 		if r.Type != "exec" {

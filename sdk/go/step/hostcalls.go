@@ -148,6 +148,24 @@ type SSHChmodResult struct {
 	Changed bool `json:"changed"`
 }
 
+// SSHClose calls the host function ssh_close. Closes an interactive session. Closing one that is
+// closed does no harm. Its error is an *Error.
+func (c *Context) SSHClose(request SSHCloseRequest) (SSHCloseResult, error) {
+	return call[SSHCloseResult](c, "ssh_close", importSSHClose, request)
+}
+
+// SSHCloseRequest is what ssh_close is asked.
+type SSHCloseRequest struct {
+	// What ssh_open returned.
+	Session string `json:"session"`
+}
+
+// SSHCloseResult is what ssh_close answers.
+type SSHCloseResult struct {
+	// It was open.
+	Closed bool `json:"closed"`
+}
+
 // SSHExec calls the host function ssh_exec. Runs a program or a script on a target over SSH and
 // returns its output and how it ended. A non-zero exit code or a signal is a result, not an error.
 // Its error is an *Error.
@@ -517,6 +535,56 @@ type SSHMkdirResult struct {
 	Changed bool `json:"changed"`
 }
 
+// SSHOpen calls the host function ssh_open. Opens an interactive session with a target that has a
+// command line, like a network device: a terminal, the first prompt, no pager. It is closed with
+// the attempt at the latest; an attempt has at most eight at a time. Its error is an *Error.
+func (c *Context) SSHOpen(request SSHOpenRequest) (SSHOpenResult, error) {
+	return call[SSHOpenResult](c, "ssh_open", importSSHOpen, request)
+}
+
+// SSHOpenRequest is what ssh_open is asked.
+type SSHOpenRequest struct {
+	// Name of the target. Empty: the item's own.
+	Target string `json:"target,omitempty"`
+	// Name of the credential. Empty: the target's own.
+	Credential string `json:"credential,omitempty"`
+	// What the command line is. Empty: generic, any program that prompts; it has no modes, and no pager
+	// is turned off.
+	Platform string `json:"platform,omitempty"`
+	// A pattern (RE2) of the line on which the target waits. Empty: it is learned, as the line that
+	// comes again after Enter.
+	Prompt string `json:"prompt,omitempty"`
+	// Go to mode privileged at once (enable).
+	Privileged bool `json:"privileged,omitempty"`
+	// Name of the credential whose password answers the question for it on the way to mode privileged,
+	// once, now or later. Empty: there is none, and a platform that asks is an error (become_failed).
+	EnableCredential string `json:"enable_credential,omitempty"`
+	// Bytes kept of each output; more is cut and marked. 0, or more than the attempt's limit: the
+	// attempt's limit.
+	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
+	// Milliseconds for the whole call, connecting included. 0: 60000.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+	// Write what is sent and what comes in this session to the attempt's log too, redacted, without
+	// secrets: at most 128 KiB of each output.
+	Stream bool `json:"stream,omitempty"`
+}
+
+// SSHOpenResult is what ssh_open answers.
+type SSHOpenResult struct {
+	// Name of the target that it is with.
+	Target string `json:"target"`
+	// What ssh_send and ssh_close call it.
+	Session string `json:"session"`
+	// The line on which the target waits.
+	Prompt string `json:"prompt"`
+	// The mode that the prompt shows. Of platform generic: exec.
+	Mode string `json:"mode"`
+	// What came before the first prompt (a banner), as ssh_send has it.
+	Output string `json:"output"`
+	// That was longer than what is kept.
+	OutputTruncated bool `json:"output_truncated"`
+}
+
 // SSHPut calls the host function ssh_put. Writes a file on a target over SFTP: at its path there is
 // the old file or the whole new one, never a part. The content goes to a new file in the same
 // folder, is compared there by SHA-256, and is then renamed. A server without SFTP gets it by scp;
@@ -603,6 +671,79 @@ type SSHRemoveResult struct {
 	Removed int `json:"removed"`
 	// False: nothing was there.
 	Changed bool `json:"changed"`
+}
+
+// SSHSend calls the host function ssh_send. Sends one line in an interactive session and waits
+// until the target waits again: on its prompt, or on what is expected. After an error of timeout,
+// cancelled, lost, output_limit or become_failed the session is closed. Its error is an *Error.
+func (c *Context) SSHSend(request SSHSendRequest) (SSHSendResult, error) {
+	return call[SSHSendResult](c, "ssh_send", importSSHSend, request)
+}
+
+// SSHSendRequest is what ssh_send is asked. At most one of text and credential is given.
+type SSHSendRequest struct {
+	// What ssh_open returned.
+	Session string `json:"session"`
+	// The mode to go to first, by the platform's own commands. Empty: stay.
+	Mode string `json:"mode,omitempty"`
+	// The line to send, without line breaks and control characters; an empty one is Enter alone.
+	// Absent, and no credential: nothing is sent, only waited.
+	Text string `json:"text,omitempty"`
+	// Name of the credential whose password is sent in place of text. It does not come back in any
+	// output.
+	Credential string `json:"credential,omitempty"`
+	// Leave Enter out.
+	NoEnter bool `json:"no_enter,omitempty"`
+	// Patterns (RE2) of a line on which the target waits for something else than a command. The prompt
+	// is always waited for.
+	Expect []string `json:"expect,omitempty"`
+	// Answers to questions that the target may ask meanwhile, each given once.
+	Answers []SSHSendAnswer `json:"answers,omitempty"`
+	// The target may end the session in answer, which is no error then.
+	Closes bool `json:"closes,omitempty"`
+	// Milliseconds for the call. 0: 30000. When it is over the session is closed.
+	TimeoutMS int `json:"timeout_ms,omitempty"`
+	// Bytes kept of the output; more is cut and marked. 0, or more than the attempt's limit: the
+	// attempt's limit. 64 MiB over it the error is output_limit.
+	MaxOutputBytes int `json:"max_output_bytes,omitempty"`
+}
+
+// SSHSendAnswer is part of what ssh_send is asked or answers. The answer to a question. At most one
+// of text and credential is given.
+type SSHSendAnswer struct {
+	// A pattern (RE2) of the line that asks.
+	Question string `json:"question"`
+	// What is sent, with Enter.
+	Text string `json:"text,omitempty"`
+	// Name of the credential whose password is sent in place of text.
+	Credential string `json:"credential,omitempty"`
+}
+
+// SSHSendResult is what ssh_send answers.
+type SSHSendResult struct {
+	// Name of the target.
+	Target string `json:"target"`
+	// What came, as text: without the echo of what was sent, without the prompt, control sequences,
+	// pagers and blank lines at either end. Bytes that are not UTF-8 are U+FFFD.
+	Output string `json:"output"`
+	// The output was longer than what is kept.
+	OutputTruncated bool `json:"output_truncated"`
+	// Bytes of the output, those cut included.
+	OutputBytes int `json:"output_bytes"`
+	// The line on which the target waits now.
+	Prompt string `json:"prompt"`
+	// The mode that the prompt shows; empty when it is not the prompt that came.
+	Mode string `json:"mode"`
+	// Index in expect of the pattern that the line fits. Absent: it is the prompt, or the session is
+	// closed.
+	Matched *int `json:"matched,omitempty"`
+	// The line by which the platform says that it did not take what was sent ("% Invalid input …").
+	// Empty: it took it.
+	Refused string `json:"refused"`
+	// The target has ended the session.
+	Closed bool `json:"closed"`
+	// Milliseconds that it took.
+	DurationMS int `json:"duration_ms"`
 }
 
 // SSHStat calls the host function ssh_stat. Says what is at a path of a target, over SFTP. Nothing

@@ -10,11 +10,14 @@ func importLog(uint64) uint64         { return 0 }
 func importProbeDNS(uint64) uint64    { return 0 }
 func importProbeTCP(uint64) uint64    { return 0 }
 func importSSHChmod(uint64) uint64    { return 0 }
+func importSSHClose(uint64) uint64    { return 0 }
 func importSSHExec(uint64) uint64     { return 0 }
 func importSSHExecMany(uint64) uint64 { return 0 }
 func importSSHGet(uint64) uint64      { return 0 }
 func importSSHList(uint64) uint64     { return 0 }
 func importSSHMkdir(uint64) uint64    { return 0 }
+func importSSHOpen(uint64) uint64     { return 0 }
 func importSSHPut(uint64) uint64      { return 0 }
 func importSSHRemove(uint64) uint64   { return 0 }
+func importSSHSend(uint64) uint64     { return 0 }
 func importSSHStat(uint64) uint64     { return 0 }

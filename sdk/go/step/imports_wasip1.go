@@ -16,6 +16,9 @@ func importProbeTCP(request uint64) (envelope uint64)
 //go:wasmimport extism:host/user ssh_chmod
 func importSSHChmod(request uint64) (envelope uint64)
 
+//go:wasmimport extism:host/user ssh_close
+func importSSHClose(request uint64) (envelope uint64)
+
 //go:wasmimport extism:host/user ssh_exec
 func importSSHExec(request uint64) (envelope uint64)
 
@@ -31,11 +34,17 @@ func importSSHList(request uint64) (envelope uint64)
 //go:wasmimport extism:host/user ssh_mkdir
 func importSSHMkdir(request uint64) (envelope uint64)
 
+//go:wasmimport extism:host/user ssh_open
+func importSSHOpen(request uint64) (envelope uint64)
+
 //go:wasmimport extism:host/user ssh_put
 func importSSHPut(request uint64) (envelope uint64)
 
 //go:wasmimport extism:host/user ssh_remove
 func importSSHRemove(request uint64) (envelope uint64)
+
+//go:wasmimport extism:host/user ssh_send
+func importSSHSend(request uint64) (envelope uint64)
 
 //go:wasmimport extism:host/user ssh_stat
 func importSSHStat(request uint64) (envelope uint64)

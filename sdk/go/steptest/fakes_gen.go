@@ -28,6 +28,12 @@ func (h *Harness) SSHChmod(fake func(step.SSHChmodRequest) (step.SSHChmodResult,
 	return h
 }
 
+// SSHClose has fake answer the calls of ssh_close.
+func (h *Harness) SSHClose(fake func(step.SSHCloseRequest) (step.SSHCloseResult, error)) *Harness {
+	h.functions["ssh_close"] = answer(fake)
+	return h
+}
+
 // SSHExec has fake answer the calls of ssh_exec.
 func (h *Harness) SSHExec(fake func(step.SSHExecRequest) (step.SSHExecResult, error)) *Harness {
 	h.functions["ssh_exec"] = answer(fake)
@@ -58,6 +64,12 @@ func (h *Harness) SSHMkdir(fake func(step.SSHMkdirRequest) (step.SSHMkdirResult,
 	return h
 }
 
+// SSHOpen has fake answer the calls of ssh_open.
+func (h *Harness) SSHOpen(fake func(step.SSHOpenRequest) (step.SSHOpenResult, error)) *Harness {
+	h.functions["ssh_open"] = answer(fake)
+	return h
+}
+
 // SSHPut has fake answer the calls of ssh_put.
 func (h *Harness) SSHPut(fake func(step.SSHPutRequest) (step.SSHPutResult, error)) *Harness {
 	h.functions["ssh_put"] = answer(fake)
@@ -67,6 +79,12 @@ func (h *Harness) SSHPut(fake func(step.SSHPutRequest) (step.SSHPutResult, error
 // SSHRemove has fake answer the calls of ssh_remove.
 func (h *Harness) SSHRemove(fake func(step.SSHRemoveRequest) (step.SSHRemoveResult, error)) *Harness {
 	h.functions["ssh_remove"] = answer(fake)
+	return h
+}
+
+// SSHSend has fake answer the calls of ssh_send.
+func (h *Harness) SSHSend(fake func(step.SSHSendRequest) (step.SSHSendResult, error)) *Harness {
+	h.functions["ssh_send"] = answer(fake)
 	return h
 }
 
