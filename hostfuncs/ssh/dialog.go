@@ -117,9 +117,7 @@ func (p *Pool) Open(ctx context.Context, e Endpoint, c DialogConfig) (*Dialog, e
 	d := p.newDialog(e, cn, ch, c)
 	if err := d.start(ctx); err != nil {
 		_ = d.Close()
-		he := *asError(err)
-		he.Phase = hostfuncs.Before
-		return nil, hostfuncs.Errorf(he.Code, hostfuncs.Before, "%s%w", he.Message, hushed{err})
+		return nil, earlier(err)
 	}
 	return d, nil
 }

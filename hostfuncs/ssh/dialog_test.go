@@ -266,9 +266,16 @@ func TestDialogBadInput(t *testing.T) {
 	d, f := dialog(t, ios(), ssh.DialogConfig{Platform: ssh.IOS})
 	before := len(f.Typed())
 	for _, in := range []ssh.Input{
-		{Text: "a\nb"}, {Text: "a\x03"}, {Text: strings.Repeat("x", 9000)}, {Mode: "root", Text: "x"}, {Text: "x", Expect: []string{"("}},
-		{Text: "x", Expect: []string{""}}, {Text: "x", Answers: []ssh.DialogAnswer{{Question: "q", Text: "a\rb"}}},
-		{Silent: true, Text: "x"}, {Text: "x", Secret: secret("y")}, {Secret: secret("y\nreload")},
+		{Text: "a\nb"},
+		{Text: "a\x03"},
+		{Text: strings.Repeat("x", 9000)},
+		{Mode: "root", Text: "x"},
+		{Text: "x", Expect: []string{"("}},
+		{Text: "x", Expect: []string{""}},
+		{Text: "x", Answers: []ssh.DialogAnswer{{Question: "q", Text: "a\rb"}}},
+		{Silent: true, Text: "x"},
+		{Text: "x", Secret: secret("y")},
+		{Secret: secret("y\nreload")},
 	} {
 		_, err := d.Send(t.Context(), in)
 		wantError(t, err, hostfuncs.BadRequest, hostfuncs.Before)

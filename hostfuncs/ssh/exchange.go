@@ -290,9 +290,9 @@ func withoutEcho(text, sent string) string {
 	}
 	lines := strings.SplitAfter(text, "\n")
 	const near = 200 // lines that may come before the echo
-	so := ""
+	var so strings.Builder
 	for j := range lines[:min(near, len(lines))] {
-		if so += squeeze(lines[j]); !strings.Contains(so, want) {
+		if so.WriteString(squeeze(lines[j])); !strings.Contains(so.String(), want) {
 			continue
 		}
 		i, part := j, squeeze(lines[j])
