@@ -286,7 +286,7 @@ func TestFunctions(t *testing.T) {
 		if f.Name == "ssh_send" || f.Name == "ssh_close" {
 			session = p.opened
 		}
-		s.Func, s.Session, s.Touched = f, session, func() int { return int(p.touched.Load()) + p.slow.Stalls() }
+		s.Func, s.Session, s.Touched = f, session, func() int { return int(p.touched.Load()) + p.slow.Stalls() + p.mute.Shells() }
 		t.Run(f.Name, func(t *testing.T) { hostfunctest.Run(t, s) })
 	}
 	for name := range subjects {

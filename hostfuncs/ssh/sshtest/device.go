@@ -57,6 +57,9 @@ func (f *Fake) Typed() []string {
 	return append([]string(nil), f.typed...)
 }
 
+// Shells returns how many shells of a Device were asked for.
+func (f *Fake) Shells() int { return int(f.shells.Load()) }
+
 // serveDevice serves one terminal.
 func (f *Fake) serveDevice(ctx context.Context, ch ssh.Channel, cut func()) {
 	d := &device{Device: *f.conf.Device, f: f, in: bufio.NewReader(ch), out: ch, cut: cut}

@@ -90,6 +90,7 @@ type Fake struct {
 	execs     atomic.Int64
 	stalls    atomic.Int64
 	proofs    atomic.Int64
+	shells    atomic.Int64
 	mu        sync.Mutex
 	passwords []string
 	typed     []string
@@ -299,6 +300,7 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 		if r.Type == "shell" && f.conf.Device != nil {
 			_ = r.Reply(true, nil)
 			f.wg.Go(func() { ssh.DiscardRequests(requests) })
+			f.shells.Add(1)
 			f.serveDevice(ctx, ch, func() { _ = conn.Close() })
 			return
 		}
