@@ -60,8 +60,8 @@ const (
 // Functions returns the host functions that run on the pool.
 func Functions(p *Pool) []hostfuncs.Func {
 	return []hostfuncs.Func{
-		hostfuncs.New("ssh_exec_many", "Runs a program or a script on many targets over SSH at once.", true, p.execMany),
 		hostfuncs.New("ssh_exec", "Runs a program or a script on a target over SSH.", true, p.exec).Guarded(),
+		hostfuncs.New("ssh_exec_many", "Runs a program or a script on many targets over SSH at once.", true, p.execMany),
 		hostfuncs.New("ssh_put", "Writes a file on a target over SFTP, whole or not at all.", true, p.put),
 		hostfuncs.New("ssh_get", "Reads a file of a target over SFTP.", false, p.get),
 		hostfuncs.New("ssh_stat", "Says what is at a path of a target.", false, p.stat),
