@@ -121,7 +121,10 @@ func TestSCPRefused(t *testing.T) {
 	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(file, []byte("12345"), 0o600), os.Symlink(folder, filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
-	get := func(e ssh.Endpoint, path string, limit int) error { _, err := p.Get(t.Context(), e, path, limit); return err }
+	get := func(e ssh.Endpoint, path string, limit int) error {
+		_, err := p.Get(t.Context(), e, path, limit)
+		return err
+	}
 	put := func(e ssh.Endpoint, w ssh.Put) error {
 		w.Content = []byte("new")
 		_, err := p.Put(t.Context(), e, w)
