@@ -218,6 +218,10 @@ func onlyExtism(name string) automation.Code {
 func quotas() []attack {
 	out := []attack{
 		{family: "quota", name: "host calls", want: automation.CodeHostCallLimit, module: func(b *builder) { storm(b, "look") }},
+		{
+			family: "quota", name: "bytes moved by host functions", want: automation.CodeRemoteLimit, module: func(b *builder) { storm(b, "look") },
+			tune: func(s *settings) { s.limits.RemoteBytes = 1000 },
+		},
 		{family: "quota", name: "a host function that waits", want: automation.CodeTimeout, module: func(b *builder) { storm(b, "nap") }},
 		{
 			family: "quota", name: "an answer of 2 MB", want: automation.CodeOutputLimit, module: func(b *builder) { storm(b, "flood") },

@@ -45,6 +45,7 @@ func defences() []defence {
 		{name: "output", bound: "limits.OutputBytes", off: most, attack: "quota/output"},
 		{name: "a host function's request", bound: "limits.HostCallBytes", off: most, attack: "quota/a request of 13 MB"},
 		{name: "a host function's answer", bound: "limits.HostCallBytes", off: most, attack: "quota/an answer of 2 MB"},
+		{name: "bytes moved by host functions", bound: "limits.RemoteBytes", off: most, attack: "quota/bytes moved by host functions"},
 		{name: "a sleep", bound: "limits.Sleep", off: int64(time.Hour), attack: "WASI/a sleep past the cap"},
 		{name: "log", bound: "logBytes", off: 1 << 30, attack: "quota/log lines"},
 		{name: "time to compile", bound: "engine.CompileTimeout", off: int64(time.Minute), attack: "compile bomb/past the time for it"},
