@@ -1,5 +1,7 @@
 package ssh
 
+import "time"
+
 // Wrap returns the exec request's command and the bytes that go before the
 // command's standard input.
 func Wrap(c Command, nonce string) (command string, stdin []byte) {
@@ -39,3 +41,6 @@ func PassOn(to Live, redact func([]byte) []byte, parts ...[]byte) {
 	}
 	l.end()
 }
+
+// JournalAge is journalAge.
+func JournalAge(ago time.Duration) int64 { return journalAge(ago) }

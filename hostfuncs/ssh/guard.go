@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"time"
@@ -32,11 +33,12 @@ type Guard struct {
 // The bounds of journals.
 const (
 	maxJournals   = 10_000
-	releaseAfter  = 10 * time.Minute // a result that this old is taken for stored
-	maxReleased   = 64               // journals that one call names
-	maxRemembered = 1024             // in all
-	followTries   = 60               // calls of the wrapper in one call of ExecGuarded
-	restartSlack  = time.Minute      // by which the clocks of two hosts may differ
+	releaseAfter  = 10 * time.Minute   // a result that this old is taken for stored
+	maxReleased   = 64                 // journals that one call names
+	maxRemembered = 1024               // in all
+	followTries   = 60                 // calls of the wrapper in one call of ExecGuarded
+	journalsKept  = 6 * 24 * time.Hour // less than guardClean keeps one
+	restartSlack  = time.Minute        // by which the clocks of two hosts may differ
 )
 
 // token is what a journal may be named.
@@ -194,7 +196,7 @@ func (r *guarded) follow() Command {
 		first = r.sent
 	}
 	if !first.IsZero() {
-		since = int64((time.Since(first) + restartSlack).Seconds())
+		since = journalAge(time.Since(first))
 	}
 	keep := r.keep()
 	c := r.wrapper(guardText, append([]string{
@@ -207,6 +209,16 @@ func (r *guarded) follow() Command {
 	c.follows = true
 	c.Begin = r.begin
 	return c
+}
+
+// journalAge returns how many seconds a target must have been up for the lack of a
+// journal to prove that a command did not begin so long ago: more than any has
+// where the journal may have been removed by its age.
+func journalAge(ago time.Duration) int64 {
+	if ago += restartSlack; ago < journalsKept {
+		return int64(ago.Seconds())
+	}
+	return math.MaxInt32
 }
 
 // begin commits the intent before the first request leaves.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,6 +133,18 @@ func TestGuardedRestartedWithoutJournal(t *testing.T) {
 	wantError(t, err, hostfuncs.Lost, hostfuncs.After, "journal may have been lost")
 	if got := lines(); len(got) != 0 {
 		t.Errorf("executions: %q, want none", got)
+	}
+}
+
+// A journal goes after a week: by then the lack of one proves nothing, however long
+// the target has been up.
+func TestGuardedAfterJournalsGo(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	for ago, want := range map[time.Duration]int64{0: 60, time.Hour: 3660, 5 * day: 5*86400 + 60, 6 * day: math.MaxInt32, 400 * day: math.MaxInt32} {
+		if got := ssh.JournalAge(ago); got != want {
+			t.Errorf("a command that may have begun %s ago: a target must be up for %d s, want %d", ago, got, want)
+		}
 	}
 }
 
