@@ -14,7 +14,7 @@ import (
 // run's, which nobody can guess.
 func (at *attempt) guard() *hostfuncs.Guard {
 	g := &hostfuncs.Guard{
-		Item:  fmt.Sprintf("%q %q %d %d %d", at.Tenant, at.Run, at.Step, at.AttemptKey.Item, at.Round),
+		Item:  fmt.Sprintf("%q %q %d %d %d", at.Tenant, at.Run, at.Step, at.Item, at.Round),
 		Leave: leaves,
 	}
 	if at.Begun != nil {

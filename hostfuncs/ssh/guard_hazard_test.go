@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -249,14 +250,7 @@ func TestGuardedLateWrapper(t *testing.T) {
 				goOn.Stop()
 				wantCounted(t, r, err)
 				carryOn(late)
-				eventually(t, "the late ones are gone", func() bool {
-					for _, pid := range late {
-						if running(pid) {
-							return false
-						}
-					}
-					return true
-				})
+				eventually(t, "the late ones are gone", func() bool { return !slices.ContainsFunc(late, running) })
 				if got := lines(); len(got) != 2 {
 					t.Errorf("stopped %v: executions %q, want one", late, got)
 				}
