@@ -7,7 +7,7 @@ func Codes() []Code {
 		CodeInvalid, CodeUnknownField, CodeUnknownName, CodeMissing, CodeWrongType, CodeCycle, CodeExpression, CodeLimit, CodeSyntax,
 		CodeBadPlugin, CodeNotFound, CodeConflict, CodeUnauthenticated, CodeForbidden, CodePolicy, CodeUnavailable, CodeInternal,
 		CodePluginFailed, CodePluginCrashed, CodeBadOutput, CodeMemoryLimit, CodeInputLimit, CodeHostCallLimit, CodeFuelLimit,
-		CodeDepthLimit, CodeRemoteLimit, CodeSandboxCrashed, CodeUnknownOutcome, CodeHostLost, CodeReturned, CodeAssertion,
+		CodeDepthLimit, CodeRemoteLimit, CodeSandboxCrashed, CodeUnknownOutcome, CodeHostLost, CodeReturned, CodeCutOff, CodeAssertion,
 		CodeRejected, CodeExpired, CodeStepFailed,
 		CodeDenied, CodeBadRequest, CodeUnreachable, CodeTimeout, CodeAuthFailed, CodeHostKeyMismatch, CodeHostKeyUnknown,
 		CodeAlgorithmMismatch, CodeThrottled, CodeBecomeFailed, CodeQuota, CodeProtocol, CodeOutputLimit, CodeCancelled, CodeLost,
