@@ -2,6 +2,7 @@ package ssh_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +90,9 @@ func doasRules(t *testing.T, lines ...string) {
 			_ = os.Remove(file)
 			return
 		}
-		if err := os.WriteFile(file, []byte(strings.Join(rules, "\n")+"\n"), 0o400); err != nil {
+		// In one piece: doas may read it at any moment, for another test.
+		fresh := file + ".opsconductor"
+		if err := errors.Join(os.WriteFile(fresh, []byte(strings.Join(rules, "\n")+"\n"), 0o400), os.Rename(fresh, file)); err != nil {
 			t.Fatal(err)
 		}
 	}
