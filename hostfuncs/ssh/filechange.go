@@ -140,15 +140,16 @@ func (p *Pool) Remove(ctx context.Context, e Endpoint, r Remove) (removed int, e
 	if r.Most == 0 {
 		r.Most = defaultEntries
 	}
+	n := 0 // of its own: a server that falls silent leaves the work behind
 	err = p.withFiles(ctx, e, func(ctx context.Context, f *files) error {
 		var err error
-		removed, err = f.remove(ctx, r)
+		n, err = f.remove(ctx, r)
 		return err
 	})
 	if err != nil {
 		return 0, err
 	}
-	return removed, nil
+	return n, nil
 }
 
 // doomed is an entry to remove.
@@ -235,15 +236,17 @@ func (p *Pool) Chmod(ctx context.Context, e Endpoint, c Chmod) (now FileInfo, ch
 	if c.Mode == nil && c.UID == nil && c.GID == nil || c.Mode != nil && *c.Mode > 0o7777 {
 		return FileInfo{}, false, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "set the mode on %s: give a mode of permission bits, or an owner", e.place())
 	}
+	var info FileInfo // of its own: a server that falls silent leaves the work behind
+	var did bool
 	err = p.withFiles(ctx, e, func(ctx context.Context, f *files) error {
 		var err error
-		now, changed, err = f.chmod(ctx, c)
+		info, did, err = f.chmod(ctx, c)
 		return err
 	})
 	if err != nil {
 		return FileInfo{}, false, err
 	}
-	return now, changed, nil
+	return info, did, nil
 }
 
 func (f *files) chmod(ctx context.Context, c Chmod) (FileInfo, bool, error) {
