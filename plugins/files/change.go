@@ -17,7 +17,7 @@ type Changed struct {
 
 // Folder makes a folder.
 func Folder(c *step.Context, in FolderInput) (Changed, error) {
-	r, err := c.SSHMkdir(step.SSHMkdirRequest{Path: in.Path, Parents: in.Parents, Mode: in.Mode, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHMkdir(step.SSHMkdirRequest{Path: in.Path, Parents: in.Parents, Mode: in.Mode, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return Changed{r.Changed}, err
 }
 
@@ -37,7 +37,7 @@ type RemoveOutput struct {
 
 // Remove takes a file or folder away.
 func Remove(c *step.Context, in RemoveInput) (RemoveOutput, error) {
-	r, err := c.SSHRemove(step.SSHRemoveRequest{Path: in.Path, Recursive: in.Recursive, MaxEntries: in.MaxEntries, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHRemove(step.SSHRemoveRequest{Path: in.Path, Recursive: in.Recursive, MaxEntries: in.MaxEntries, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return RemoveOutput{Changed: r.Changed, Removed: r.Removed}, err
 }
 
@@ -59,15 +59,6 @@ type ModeOutput struct {
 
 // Mode sets mode and owner of what is there.
 func Mode(c *step.Context, in ModeInput) (ModeOutput, error) {
-	r, err := c.SSHChmod(step.SSHChmodRequest{Path: in.Path, Mode: in.Mode, Owner: in.Owner, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHChmod(step.SSHChmodRequest{Path: in.Path, Mode: in.Mode, Owner: in.Owner, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return ModeOutput{Changed: r.Changed, Mode: r.Mode, UID: r.Uid, GID: r.Gid}, err
-}
-
-// milliseconds rounds up, so that a limit that is given never becomes none.
-func milliseconds(seconds float64) int {
-	ms := int(seconds * 1000)
-	if float64(ms) < seconds*1000 {
-		ms++
-	}
-	return ms
 }

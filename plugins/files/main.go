@@ -29,7 +29,7 @@ type PutOutput struct {
 // Put makes a file have a content.
 func Put(c *step.Context, in PutInput) (PutOutput, error) {
 	r, err := c.SSHPut(step.SSHPutRequest{
-		Path: in.Path, Content: in.Content, ContentBase64: in.ContentBase64, Mode: in.Mode, Owner: in.Owner, TimeoutMS: milliseconds(in.TimeoutS),
+		Path: in.Path, Content: in.Content, ContentBase64: in.ContentBase64, Mode: in.Mode, Owner: in.Owner, TimeoutMS: step.Milliseconds(in.TimeoutS),
 	})
 	if err != nil {
 		return PutOutput{}, err
@@ -56,7 +56,7 @@ type GetOutput struct {
 
 // Get reads a whole file.
 func Get(c *step.Context, in GetInput) (GetOutput, error) {
-	r, err := c.SSHGet(step.SSHGetRequest{Path: in.Path, MaxBytes: in.MaxBytes, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHGet(step.SSHGetRequest{Path: in.Path, MaxBytes: in.MaxBytes, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return GetOutput{}, err
 	}
@@ -84,7 +84,7 @@ type StatOutput struct {
 
 // Stat says what is at a path.
 func Stat(c *step.Context, in StatInput) (StatOutput, error) {
-	r, err := c.SSHStat(step.SSHStatRequest{Path: in.Path, Follow: in.Follow, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHStat(step.SSHStatRequest{Path: in.Path, Follow: in.Follow, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return StatOutput{}, err
 	}
@@ -119,7 +119,7 @@ type Entry struct {
 
 // List says what is in a folder.
 func List(c *step.Context, in ListInput) (ListOutput, error) {
-	r, err := c.SSHList(step.SSHListRequest{Path: in.Path, Limit: in.Limit, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHList(step.SSHListRequest{Path: in.Path, Limit: in.Limit, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return ListOutput{}, err
 	}

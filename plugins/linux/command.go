@@ -70,8 +70,8 @@ type Output struct {
 // Command runs a program with its arguments; no shell reads them.
 func Command(c *step.Context, in CommandInput) (Output, error) {
 	r, err := c.SSHExec(step.SSHExecRequest{
-		Argv: in.Argv, Env: in.Env, Stdin: in.Stdin, TimeoutMS: milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
-		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: milliseconds(in.IdleTimeoutS), Stream: in.Stream,
+		Argv: in.Argv, Env: in.Env, Stdin: in.Stdin, TimeoutMS: step.Milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
+		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: step.Milliseconds(in.IdleTimeoutS), Stream: in.Stream,
 	})
 	if err != nil {
 		return Output{}, err
@@ -83,8 +83,8 @@ func Command(c *step.Context, in CommandInput) (Output, error) {
 func Script(c *step.Context, in ScriptInput) (Output, error) {
 	r, err := c.SSHExec(step.SSHExecRequest{
 		Script: in.Script, Interpreter: in.Interpreter, Args: in.Args, Env: in.Env,
-		TimeoutMS: milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
-		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: milliseconds(in.IdleTimeoutS), Stream: in.Stream,
+		TimeoutMS: step.Milliseconds(in.TimeoutS), MaxOutputBytes: in.MaxOutputBytes,
+		Become: in.Become.request(), Pty: in.PTY, IdleTimeoutMS: step.Milliseconds(in.IdleTimeoutS), Stream: in.Stream,
 	})
 	if err != nil {
 		return Output{}, err
@@ -148,13 +148,4 @@ func tail(r step.SSHExecResult) string {
 		line = line[:cut] + "…"
 	}
 	return ": " + line
-}
-
-// milliseconds rounds up, so that a limit that is given never becomes none.
-func milliseconds(seconds float64) int {
-	ms := int(seconds * 1000)
-	if float64(ms) < seconds*1000 {
-		ms++
-	}
-	return ms
 }

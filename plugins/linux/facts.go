@@ -64,7 +64,7 @@ type Disk struct {
 
 // Facts asks a target what it is. It changes nothing there.
 func Facts(c *step.Context, in FactsInput) (FactsOutput, error) {
-	r, err := c.SSHExec(step.SSHExecRequest{Script: factsScript, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.SSHExec(step.SSHExecRequest{Script: factsScript, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return FactsOutput{}, err
 	}

@@ -30,7 +30,7 @@ type TCPOutput struct {
 
 // TCP opens a connection and says whether that worked.
 func TCP(c *step.Context, in TCPInput) (TCPOutput, error) {
-	r, err := c.ProbeTCP(step.ProbeTCPRequest{Host: in.Host, Port: in.Port, TimeoutMS: milliseconds(in.TimeoutS)})
+	r, err := c.ProbeTCP(step.ProbeTCPRequest{Host: in.Host, Port: in.Port, TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return TCPOutput{}, err
 	}
@@ -77,7 +77,7 @@ func DNS(c *step.Context, in DNSInput) (DNSOutput, error) {
 		in.Type = "A"
 	}
 	r, err := c.ProbeDNS(step.ProbeDNSRequest{
-		Name: in.Name, Type: in.Type, Server: in.Server, ServerPort: in.ServerPort, TCP: in.TCP, TimeoutMS: milliseconds(in.TimeoutS),
+		Name: in.Name, Type: in.Type, Server: in.Server, ServerPort: in.ServerPort, TCP: in.TCP, TimeoutMS: step.Milliseconds(in.TimeoutS),
 	})
 	if err != nil {
 		return DNSOutput{}, err
@@ -93,13 +93,4 @@ func DNS(c *step.Context, in DNSInput) (DNSOutput, error) {
 	}
 	out.Found = len(out.Values) > 0
 	return out, nil
-}
-
-// milliseconds rounds up, so that a limit that is given never becomes none.
-func milliseconds(seconds float64) int {
-	ms := int(seconds * 1000)
-	if float64(ms) < seconds*1000 {
-		ms++
-	}
-	return ms
 }
