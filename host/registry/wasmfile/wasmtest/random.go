@@ -66,12 +66,12 @@ func (g *generator) loop(kind byte, depth int) []byte {
 		}
 		return g.value(kind, depth)
 	}
-	var drop []byte
+	var first, drop []byte // nothing before spend may branch: a loop that goes on there never ends
 	if kind != 0x40 {
-		drop = []byte{0x1a}
+		first, drop = g.leaf(kind == 0x7f), []byte{0x1a}
 	}
 	inside := func() []byte { // a value; spend, and leave the block with it when nothing is left
-		return Code(carry(), g.spend(0x0d, 1), drop, g.statements(depth), g.branch(depth), carry())
+		return Code(first, g.spend(0x0d, 1), drop, g.statements(depth), g.branch(depth), carry())
 	}
 	body := g.within(kind, func() []byte { return g.within(0x40, inside) })
 	return Code([]byte{0x02, kind, 0x03, kind}, body, []byte{0x0b, 0x0b})
