@@ -17,13 +17,7 @@ type secret = sshtest.Plain
 // server starts a real sshd that ends with the test.
 func server(t *testing.T, c sshtest.Config) *sshtest.Server {
 	t.Helper()
-	c.Dir = t.TempDir()
-	s, err := sshtest.Start(context.WithoutCancel(t.Context()), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop() })
-	return s
+	return sshtest.Serve(t, c)
 }
 
 // pool returns a pool that is closed with the test.
@@ -66,27 +60,13 @@ func wantError(t *testing.T, err error, code hostfuncs.Code, phase hostfuncs.Pha
 // eventually polls until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("20 s, and still not: %s", what)
-		case <-tick.C:
-		}
-	}
+	sshtest.Eventually(t, what, holds)
 }
 
 // fake starts a server in process that ends with the test.
 func fake(t *testing.T, c sshtest.FakeConfig) *sshtest.Fake {
 	t.Helper()
-	f, err := sshtest.StartFake(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(f.Stop)
-	return f
+	return sshtest.ServeFake(t, c)
 }
 
 func fakeEndpoint(f *sshtest.Fake) ssh.Endpoint { return f.Endpoint("fake1") }

@@ -71,24 +71,13 @@ func server(t *testing.T, options ...string) *sshtest.Server {
 
 func serverWith(t *testing.T, c sshtest.Config) *sshtest.Server {
 	t.Helper()
-	c.Dir = t.TempDir()
-	s, err := sshtest.Start(context.WithoutCancel(t.Context()), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Stop() })
-	return s
+	return sshtest.Serve(t, c)
 }
 
 // fake starts a server in process that ends with the test.
 func fake(t *testing.T, c sshtest.FakeConfig) *sshtest.Fake {
 	t.Helper()
-	f, err := sshtest.StartFake(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(f.Stop)
-	return f
+	return sshtest.ServeFake(t, c)
 }
 
 // patient are a pool's options where nothing is waited for in vain.

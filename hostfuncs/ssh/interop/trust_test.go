@@ -156,14 +156,5 @@ func certificate(t *testing.T, ca, private string, kind uint32, principal string
 // eventually polls until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("20 s, and still not: %s", what)
-		case <-tick.C:
-		}
-	}
+	sshtest.Eventually(t, what, holds)
 }
