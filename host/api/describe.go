@@ -9,16 +9,21 @@ import (
 
 // descriptionOf says what a property is, for the types of automation and service:
 // their rooms know nothing of OpenAPI, so they have no tags for it.
-func descriptionOf(schema, field string) string {
-	if text := descriptions()[schema+"."+field]; text != "" {
+func descriptionOf(texts map[string]string, schema, field string) string {
+	if text := texts[schema+"."+field]; text != "" {
 		return text
 	}
-	return map[string]string{
-		"id":         "Identifier: a UUID of version 7, so that later ones sort after earlier ones.",
-		"tenant":     "The tenant that it belongs to.",
-		"created_at": "When it was created.",
-		"updated_at": "When it was last changed.",
-	}[field]
+	switch field {
+	case "id":
+		return "Identifier: a UUID of version 7, so that later ones sort after earlier ones."
+	case "tenant":
+		return "The tenant that it belongs to."
+	case "created_at":
+		return "When it was created."
+	case "updated_at":
+		return "When it was last changed."
+	}
+	return ""
 }
 
 // enumOf lists the values of a property that is a state or another closed set.
@@ -72,9 +77,10 @@ func anys[S ~string](values []S) []any {
 
 // dress adds to a schema's properties what their Go types can't say.
 func dress(name string, s *huma.Schema) {
+	texts := descriptions()
 	for field, property := range s.Properties {
 		if property.Description == "" {
-			property.Description = descriptionOf(name, field)
+			property.Description = descriptionOf(texts, name, field)
 		}
 		if values := enumOf(name, field); values != nil {
 			property.Enum = values
