@@ -61,6 +61,17 @@ func spawnAs(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint, c s
 	return pids, done
 }
 
+// spawnHeard starts a command that sleeps, and waits until the pool has heard of it:
+// by then it has the server's word that the command was begun, too.
+func spawnHeard(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint) ([]int, <-chan error) {
+	t.Helper()
+	heard := make(chan struct{}, 1)
+	c := ssh.Command{Live: &ssh.Live{Line: func(string, string) { heard <- struct{}{} }}}
+	pids, done := spawnAs(t, ctx, p, e, c, `echo begun; echo $$ >>"$1"; exec sleep 1000`, 1)
+	<-heard
+	return pids, done
+}
+
 // running reports whether a process is there and not a zombie.
 func running(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -171,9 +182,9 @@ func TestCutInMidCommand(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := pool(t, quick())
-	pids, done := spawn(t, ctx, p, e, `echo $$ >>"$1"; exec sleep 1000`, 1)
+	pids, done := spawnHeard(t, ctx, p, e)
 	px.Cut()
-	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "connection", "not known") // before or after the server has said that it begins
+	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "connection was lost", "not known")
 	_ = stopProcess(pids[0])
 	if r := run(t, p, e, ssh.Command{Argv: []string{"echo", "again"}}); string(r.Stdout.Bytes) != "again\n" {
 		t.Errorf("after the cut: %q, want again", r.Stdout.Bytes)
@@ -189,7 +200,7 @@ func TestSilentLink(t *testing.T) {
 	e.Host, e.Port = px.Host, px.Port
 	o := quick()
 	o.KeepAlive = 200 * time.Millisecond
-	pids, done := spawn(t, t.Context(), pool(t, o), e, `echo $$ >>"$1"; exec sleep 1000`, 1)
+	pids, done := spawnHeard(t, t.Context(), pool(t, o), e)
 	px.Freeze()
 	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "connection was lost")
 	_ = stopProcess(pids[0])
