@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"opsconductor.dev/hostfuncs"
@@ -41,24 +42,17 @@ func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, a
 func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 	sum := sha256.Sum256(w.Content)
 	out := Written{Size: int64(len(w.Content)), SHA256: hex.EncodeToString(sum[:])}
-	there, err := p.getSCP(ctx, e, w.Path, len(w.Content), false)
-	switch code := codeOf(err); {
-	case err == nil:
-	case code == hostfuncs.OutputLimit, code == hostfuncs.Denied, code == hostfuncs.BadRequest:
-		there = File{} // another content, or none: what may not be done is refused when it is tried
-	default:
+	there, err := p.occupantSCP(ctx, e, w)
+	if err != nil {
 		return Written{}, err
 	}
 	owned := w.UID != nil || w.GID != nil
-	if err == nil && !owned && there.SHA256 == out.SHA256 && (w.Mode == nil || *w.Mode == there.Mode) {
+	if !owned && there.SHA256 == out.SHA256 && (w.Mode == nil || *w.Mode == there.Mode) {
 		out.Mode, out.Atomic = there.Mode, true
 		return out, nil
 	}
 	if w.Mode == nil {
-		w.Mode = new(uint32(0o644))
-		if err == nil {
-			w.Mode = &there.Mode
-		}
+		w.Mode = &there.Mode
 	}
 	shell, err := p.hasShell(ctx, e)
 	switch {
@@ -66,8 +60,7 @@ func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 		return Written{}, err
 	case !shell && owned:
 		return Written{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "write %.300q on %s: it has %w and no shell, and scp cannot set an owner; leave the owner out", w.Path, e.place(), errNoSFTP)
-	}
-	if err := ctx.Err(); err != nil {
+	case ctx.Err() != nil:
 		return Written{}, hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", e.place())
 	}
 	if w.Begin != nil {
@@ -78,6 +71,17 @@ func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 	out.Changed, out.Atomic = true, shell
 	out.Mode, err = p.writeSCP(ctx, e, w, out)
 	return out, err
+}
+
+// occupantSCP returns the file that is at a path, if it is no longer than what is to
+// go there; else one of mode 0644 without a hash: what may not be done is refused
+// when it is tried.
+func (p *Pool) occupantSCP(ctx context.Context, e Endpoint, w Put) (File, error) {
+	there, err := p.getSCP(ctx, e, w.Path, len(w.Content), false)
+	if slices.Contains([]hostfuncs.Code{hostfuncs.OutputLimit, hostfuncs.Denied, hostfuncs.BadRequest}, codeOf(err)) {
+		return File{FileInfo: FileInfo{Mode: 0o644}}, nil
+	}
+	return there, err
 }
 
 func codeOf(err error) hostfuncs.Code {
