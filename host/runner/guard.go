@@ -41,10 +41,7 @@ func (at *attempt) reopen(ctx context.Context, o *automation.Outcome) {
 	defer at.mu.Unlock()
 	goesOn := ctx.Err() == nil || leaves(context.Cause(ctx))
 	journaled := at.acting == "" && at.cutOff != nil && at.cutOff.Journaled
-	unheard := at.Begun != nil && at.session != nil && !at.session.Guard.Heard()
-	if at.Begun != nil && at.session == nil {
-		unheard = true
-	}
+	unheard := at.Begun != nil && (at.session == nil || !at.session.Guard.Heard())
 	message := ""
 	if o.Error != nil {
 		message = o.Error.Message
