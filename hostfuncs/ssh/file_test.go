@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,13 +170,35 @@ func TestPutCancelled(t *testing.T) {
 	p, e, dir := filesOn(t)
 	path := filepath.Join(dir, "f")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err := p.Put(ctx, e, ssh.Put{Path: path, Content: bytes.Repeat([]byte("x"), 40<<20), Begin: func(context.Context, string) error {
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() {
+		eventually(t, "the new file is begun", func() bool { names, _ := os.ReadDir(dir); return len(names) > 0 })
 		cancel(errors.New("the run was cancelled"))
-		return nil
-	}})
+	})
+	_, err := p.Put(ctx, e, ssh.Put{Path: path, Content: bytes.Repeat([]byte("x"), 200<<20)})
 	var he *hostfuncs.Error
 	if !errors.As(err, &he) || he.Code != hostfuncs.Cancelled || he.Phase != hostfuncs.After || !he.Stopped || !strings.Contains(he.Message, "the run was cancelled") {
 		t.Errorf("%+v, want cancelled, after, stopped, with the cause", he)
+	}
+	only(t, dir)
+}
+
+// A call that ends while its intent is recorded changes nothing, and says so.
+func TestPutCancelledBefore(t *testing.T) {
+	t.Parallel()
+	p, e, dir := filesOn(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	over := make(chan struct{})
+	_, err := p.Put(ctx, e, ssh.Put{Path: filepath.Join(dir, "f"), Content: []byte("x"), Begin: func(context.Context, string) error {
+		cancel(errors.New("the run was cancelled"))
+		<-over
+		return nil
+	}})
+	close(over)
+	wantError(t, err, hostfuncs.Cancelled, hostfuncs.Before, "the run was cancelled")
+	if err := p.Close(); err != nil { // waits for what was left behind
+		t.Error(err)
 	}
 	only(t, dir)
 }

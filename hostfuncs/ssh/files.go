@@ -35,8 +35,8 @@ type files struct {
 	words  *capture      // standard error
 	hushed chan struct{} // closed at its end
 
-	acted    atomic.Bool // something that may change the target was asked
-	ended    atomic.Bool // the server ended the stream
+	stage    atomic.Int32 // looking, acting or left
+	ended    atomic.Bool  // the server ended the stream
 	received atomic.Int64
 	budget   atomic.Int64 // of received bytes; beyond it, overflow is called
 	overflow atomic.Pointer[func()]
@@ -45,6 +45,14 @@ type files struct {
 	once   sync.Once
 	cause  error
 }
+
+// The stages of a session. From looking it goes on to one of the others, and whoever
+// comes first decides: the work that is to change something, or the end of the call.
+const (
+	looking int32 = iota // nothing that changes the target was asked
+	acting
+	left // the call has ended before, so nothing may be changed any more
+)
 
 // Causes for which a stream is cut off.
 var (
@@ -183,7 +191,7 @@ func (f *files) wait(ctx context.Context, done <-chan error) error {
 	case <-f.broken: // do hears of it too, unless the server does not even read
 		t = time.NewTimer(time.Second)
 	case <-ctx.Done():
-		if !f.acted.Load() {
+		if f.stage.CompareAndSwap(looking, left) {
 			return hostfuncs.Ended(ctx, hostfuncs.Before, "work with files on %s", f.endpoint.place())
 		}
 		t = time.NewTimer(f.pool.opt.KillGrace + killSlack)
@@ -232,12 +240,19 @@ func (f *files) act(ctx context.Context, begin Begin, hash string) error {
 			return asError(err)
 		}
 	}
-	f.acted.Store(true)
-	return nil
+	return f.enter(ctx)
+}
+
+// enter begins to act, unless the call has ended.
+func (f *files) enter(ctx context.Context) error {
+	if f.stage.CompareAndSwap(looking, acting) || f.stage.Load() == acting {
+		return nil
+	}
+	return hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", f.endpoint.place())
 }
 
 func (f *files) phase() hostfuncs.Phase {
-	if f.acted.Load() {
+	if f.stage.Load() == acting {
 		return hostfuncs.After
 	}
 	return hostfuncs.Before

@@ -19,7 +19,11 @@ func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, a
 	doing := fmt.Sprintf("read %.300q", name)
 	var out File
 	err := p.withSCP(ctx, e, "-f", name, func(ctx context.Context, s *scp) error {
-		s.acted.Store(acted)
+		if acted {
+			if err := s.enter(ctx); err != nil {
+				return err
+			}
+		}
 		var err error
 		out, err = s.receive(name, limit)
 		switch {
@@ -146,7 +150,9 @@ func (p *Pool) writeSCP(ctx context.Context, e Endpoint, w Put, out Written) (ui
 func (p *Pool) sendSCP(ctx context.Context, e Endpoint, name string, w Put, mode uint32, sum string) (uint32, error) {
 	doing := fmt.Sprintf("write %.300q", w.Path)
 	err := p.withSCP(ctx, e, "-t", name, func(ctx context.Context, s *scp) error {
-		s.acted.Store(true)
+		if err := s.enter(ctx); err != nil {
+			return err
+		}
 		if err := s.send(ctx, name, w.Content, mode); err != nil {
 			return s.fail(ctx, doing, err)
 		}
