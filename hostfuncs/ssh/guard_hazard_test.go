@@ -259,6 +259,33 @@ func TestGuardedLateWrapper(t *testing.T) {
 	}
 }
 
+// What keeps the output may be late on a busy target: it is waited for.
+func TestGuardedLateOutput(t *testing.T) {
+	t.Parallel()
+	e := endpoint(server(t, sshtest.Config{}))
+	for _, stream := range []string{"out", "err"} {
+		t.Run(stream, func(t *testing.T) {
+			t.Parallel()
+			o, base := guardedBy(t)
+			file, lines := ledger(t)
+			g := ssh.Guard{Token: newToken()}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				r, err := pool(t, o).ExecGuarded(t.Context(), e, counted(file, "1"), g)
+				wantCounted(t, r, err)
+			}()
+			eventually(t, "it runs", func() bool { return len(lines()) == 1 })
+			late := stopAll("tee\x00" + filepath.Join(base, "g-"+g.Token, stream+"."))
+			if len(late) != 1 {
+				t.Errorf("stopped %v, want what keeps %s", late, stream)
+			}
+			time.AfterFunc(4*time.Second, func() { carryOn(late) })
+			<-done
+		})
+	}
+}
+
 // stopped starts a guarded command, stops each of its processes once a file of the
 // journal is there (""; at once), and cuts the call off.
 func stopped(t *testing.T, o ssh.Options, base string, e ssh.Endpoint, c ssh.Command, g ssh.Guard, at string) []int {

@@ -10,7 +10,8 @@ package ssh
 //	               command. Making it is the one atomic step that gives the right to
 //	               run the command, and it is never replaced.
 //	exit           the same: how the command ended
-//	out.N, err.N   what it wrote; N is the recorder's process id
+//	out.N, err.N   what it wrote; N is the recorder's process id. With .pid, who
+//	               keeps it; with .all, how much came
 //	in.N           the command's text and standard input, until it has begun
 
 // guardCommon are functions of all texts. _gstart says when a process that lives
@@ -33,7 +34,7 @@ const guardChild = guardCommon + `_gs=$(_gstart $$); ln -s "1,$$,${_gs:--},$(_gb
 // the exit code alone does not tell.
 const guardRecorder = guardCommon + `umask 077; _gj=$1; _gk=$5; _gd=$6; _gs=$(_gstart $$); _gs=${_gs:--}; ` +
 	`_gmine() { case $(readlink "$_gj/go") in *",$$,$_gs") return 0;; esac; return 1; }; ` +
-	`_gkeep() { _gf=$_gj/$1.$$; _gm=$( (trap "" XFSZ; ulimit -f $_gk; exec tee "$_gf" 2>/dev/null) | head -c $_gd | wc -c); ` +
+	`_gkeep() { _gf=$_gj/$1.$$; _gm=$( (trap "" XFSZ; ulimit -f $_gk; read -r _gp _gm </proc/self/stat || _gp=-; echo $_gp >"$_gf.pid"; exec tee "$_gf" 2>/dev/null) | head -c $_gd | wc -c); ` +
 	`if [ $_gm -ge $_gd ]; then : >"$_gj/flood"; _gp=$(readlink "$_gj/go"); _gp=${_gp#*,}; kill -s KILL -- -${_gp%%,*}; fi; echo $_gm >"$_gf.all"; }; ` +
 	`{ { (exec setsid /bin/sh -c "$7" sh "$_gj" "$2" "$3" $$ "$_gs" "$4" <"$2" 2>&4 3>&- 4>&-); _gr=$?; ` +
 	`if _gmine; then _gw=; [ -s "$_gj/said.$$" ] && _gw=s; ln -s "$_gr,$_gw" "$_gj/exit"; fi; } ` +
@@ -81,18 +82,24 @@ const guardText = guardCommon + guardBase +
 	`_gt=0; until [ -L "$_gj/exit" ] || [ -z "$(_gstart $_gp)" ]; do sleep 0.01 || sleep 1; ` +
 	`_gt=$((_gt+1)); if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; done; fi; ` + guardFollow
 
-// guardFollow waits for the end of a command that has begun, and reports.
+// guardFollow waits for the end of a command that has begun, and reports. What
+// keeps a stream has a second to come to its end: then something that the command
+// left behind holds the stream open. Whoever keeps it and does not sleep has more to
+// write, and is waited for.
 const guardFollow = `_glive() { if [ "$2" = - ]; then kill -s 0 $1; else [ "$(_gstart $1)" = $2 ]; fi; }; ` +
 	`_gsize() { if [ -f "$1" ]; then _gl=$(($(wc -c <"$1"))); else _gl="- 0"; return; fi; ` +
 	`_gm=$_gl; if [ -f "$1.all" ]; then read -r _gm <"$1.all"; fi; if [ $_gl -gt $_gc ]; then _gl=$_gc; fi; _gl="$_gl $_gm"; }; ` +
-	`_greport() { _gt=0; until [ -s "$_gj/out.$1.all" ] && [ -s "$_gj/err.$1.all" ] || [ $_gt -ge 20 ]; do sleep 0.05 || _gt=20; _gt=$((_gt+1)); done; ` +
+	`_gbusy() { [ -s "$1.all" ] && return 1; [ $_gt -lt 20 ] && return 0; ` +
+	`{ IFS= read -r _gm <"$1.pid" || _gm=; } 2>/dev/null; [ "$_gm" = - ] && return 1; ` +
+	`{ IFS= read -r _gl </proc/${_gm:-x}/stat; } 2>/dev/null || { [ $_gt -lt 200 ] && _glive $2 $3; return; }; case ${_gl##*) } in S*) return 1;; esac; }; ` +
+	`_greport() { _gt=0; while _gbusy "$_gj/out.$1" $1 $2 || _gbusy "$_gj/err.$1" $1 $2; do sleep 0.05 || { sleep 1; _gt=20; }; _gt=$((_gt+1)); done; ` +
 	`_gsize "$_gj/out.$1"; _go=$_gl; _gsize "$_gj/err.$1"; _ge=$_gl; _gf=; [ -f "$_gj/flood" ] && _gf=f; ` +
 	`_gx=$(readlink "$_gj/exit"); echo "$_gn ended $_gx,$_gf $_go $_ge"; ` +
 	`[ "$_go" = "- 0" ] || head -c ${_go% *} "$_gj/out.$1"; [ "$_ge" = "- 0" ] || head -c ${_ge% *} "$_gj/err.$1"; exit 0; }; ` +
 	`_gg=$(readlink "$_gj/go") || _gsay unclaimed; case $_gg in 1,killed) _gsay killed;; esac; ` +
 	`IFS=,; set -- $_gg; unset IFS; [ "$5" = "$_gh" ] || _gsay other; ` +
-	`while :; do [ -L "$_gj/exit" ] && _greport $6; [ "$4" = "$(_gboot)" ] || _gsay restarted $2; ` +
-	`_glive $2 $3 || _glive $6 $7 || { [ -L "$_gj/exit" ] && _greport $6; _gsay gone $2; }; sleep 0.1 || sleep 1; done`
+	`while :; do [ -L "$_gj/exit" ] && _greport $6 $7; [ "$4" = "$(_gboot)" ] || _gsay restarted $2; ` +
+	`_glive $2 $3 || _glive $6 $7 || { [ -L "$_gj/exit" ] && _greport $6 $7; _gsay gone $2; }; sleep 0.1 || sleep 1; done`
 
 // guardKill sees to it that the command does not run any more: one that has not
 // begun never can. Arguments beyond those of guardBase: twentieths of a second
