@@ -121,7 +121,7 @@ func fleet(t *testing.T, n int) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d servers in %.1f s", n, time.Since(began).Seconds())
+	t.Logf("%d servers in %.1f s, peak memory of servers and clients together %d MiB", n, time.Since(began).Seconds(), peakMiB(t))
 	bad := 0
 	for i, runs := range f.Execs() {
 		want := 1
@@ -140,4 +140,19 @@ func fleet(t *testing.T, n int) {
 			t.Fatal("and more")
 		}
 	}
+}
+
+// peakMiB is the most memory that the process has had (VmHWM, proc_pid_status(5)).
+func peakMiB(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmHWM:")
+	kib, err := strconv.Atoi(strings.Fields(rest + " 0")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib >> 10
 }
