@@ -11,7 +11,7 @@ import (
 // BenchmarkExec runs the program true (not a shell's builtin) on one target, over connections that stand and anew,
 // beside a bare loop over x/crypto/ssh, in the same run against the same sshd.
 func BenchmarkExec(b *testing.B) {
-	srv, err := sshtest.Start(context.Background(), sshtest.Config{Dir: b.TempDir(), Options: []string{"LogLevel ERROR"}})
+	srv, err := sshtest.Start(context.Background(), sshtest.Config{Dir: b.TempDir(), Options: []string{"LogLevel INFO"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 // concurrent requests, in the same run against the same sshd: once without any check,
 // and once with the hash of what is read, and of what was written read back.
 func BenchmarkFiles(b *testing.B) {
-	srv, err := sshtest.Start(context.Background(), sshtest.Config{Dir: b.TempDir(), Options: []string{sftpOn, "LogLevel ERROR"}})
+	srv, err := sshtest.Start(context.Background(), sshtest.Config{Dir: b.TempDir(), Options: []string{sftpOn, "LogLevel INFO"}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -71,9 +71,19 @@ func (s *scp) begin(command string) error {
 	return nil
 }
 
-// say sends bytes.
+// confirm says that the other side may go on. Where it has left, the next read tells
+// what it said before.
+func (s *scp) confirm() { _, _ = s.ch.Write([]byte{0}) }
+
+// say sends bytes. Where the other side has left, what it said before is why.
 func (s *scp) say(b []byte) error {
 	_, err := s.ch.Write(b)
+	if err == nil {
+		return nil
+	}
+	if said := s.confirmed(); codeOf(said) != "" {
+		return said
+	}
 	return err //nolint:wrapcheck // the caller says what was tried
 }
 
@@ -132,9 +142,7 @@ func (s *scp) refusal(line string) error {
 
 // receive reads the one file that scp -f sends.
 func (s *scp) receive(name string, limit int) (File, error) {
-	if err := s.say([]byte{0}); err != nil {
-		return File{}, err
-	}
+	s.confirm()
 	b, err := s.in.ReadByte()
 	if err != nil {
 		return File{}, s.silent(err)
@@ -157,16 +165,15 @@ func (s *scp) receive(name string, limit int) (File, error) {
 	}
 	s.lift(size, func() { s.cut(errFlood) })
 	out := File{FileInfo: FileInfo{Name: path.Base(name), Type: FileRegular, Size: size, Mode: mode}, Content: make([]byte, size), OverSCP: true}
-	if err := s.say([]byte{0}); err != nil {
-		return File{}, err
-	}
+	s.confirm()
 	if _, err := io.ReadFull(s.in, out.Content); err != nil {
 		return File{}, err //nolint:wrapcheck // the caller says what was tried
 	}
 	if err := s.confirmed(); err != nil {
 		return File{}, err
 	}
-	return out, s.say([]byte{0})
+	s.confirm()
+	return out, nil
 }
 
 // scpHeader reads MODE LENGTH NAME.

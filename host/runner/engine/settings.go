@@ -32,7 +32,8 @@ type Settings struct {
 	// GuestGrace and HostGrace are how long a call that is asked to stop gets, in
 	// guest code and inside a host function, before it is abandoned.
 	GuestGrace, HostGrace time.Duration
-	// CompileTimeout is how long callers wait for a compile.
+	// CompileTimeout is how long callers wait for a compile, which takes seconds: the
+	// rest is for a machine that has no time for it.
 	CompileTimeout time.Duration
 	// Pool is what the native engine keeps for later attempts.
 	Pool PoolSettings
@@ -49,7 +50,7 @@ type Settings struct {
 func DefaultSettings() Settings {
 	return Settings{
 		RewrittenBytes: 1 << 30, Modules: 64, MaxMemoryBytes: 256 << 20, TableElements: 100_000, StackBytes: wasmfile.DefaultOptions().StackBytes, Module: wasmfile.DefaultLimits(),
-		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 60 * time.Second,
+		GuestGrace: time.Second, HostGrace: 5 * time.Second, CompileTimeout: 3 * time.Minute,
 		Pool:      PoolSettings{Bytes: 256 << 20, PerModule: 64, Idle: 5 * time.Minute},
 		Processes: 64, Log: slog.New(slog.DiscardHandler),
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // Dropbear is a dropbear that runs.
@@ -47,23 +49,49 @@ func StartDropbear(ctx context.Context, dir string) (*Dropbear, error) {
 			d.HostKey = f[0] + " " + f[1]
 		}
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	for range 5 { // the port may be taken between finding and binding it
+		if err = d.start(ctx, bin, "-F", "-E", "-R", "-r", key, "-P", filepath.Join(dir, "dropbear.pid")); err == nil {
+			return d, nil
+		}
+	}
+	return nil, err
+}
+
+// start starts it on a free port and waits until it answers with its own key.
+func (d *Dropbear) start(ctx context.Context, bin string, args ...string) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(d.Host, "0"))
 	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
+		return fmt.Errorf("find a free port: %w", err)
 	}
 	d.Port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
 	_ = l.Close()
 	addr := net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
-	d.cmd = exec.CommandContext(ctx, bin, "-F", "-E", "-R", "-r", key, "-P", filepath.Join(dir, "dropbear.pid"), "-p", addr) //nolint:gosec // dropbear itself
+	d.cmd = exec.CommandContext(ctx, bin, append(args, "-p", addr)...)
 	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start dropbear: %w", err)
+		return fmt.Errorf("start dropbear: %w", err)
 	}
 	d.wait = sync.OnceValue(d.cmd.Wait)
-	if err := awaitBanner(ctx, addr); err != nil {
-		d.Stop()
-		return nil, fmt.Errorf("dropbear on %s gives no banner: %w", addr, err)
+	if err = awaitBanner(ctx, addr); err == nil {
+		err = d.answers(addr)
 	}
-	return d, nil
+	if err != nil {
+		d.Stop()
+		return fmt.Errorf("dropbear on %s: %w", addr, err)
+	}
+	return nil
+}
+
+// answers reports what keeps the server on an address from being this one.
+func (d *Dropbear) answers(addr string) error {
+	var got string
+	_, err := ssh.Dial("tcp", addr, &ssh.ClientConfig{HostKeyCallback: func(_ string, _ net.Addr, k ssh.PublicKey) error {
+		got = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))
+		return errors.New("that is all")
+	}, HostKeyAlgorithms: []string{ssh.KeyAlgoED25519}, Timeout: 10 * time.Second})
+	if got != d.HostKey {
+		return fmt.Errorf("what answers has the key %q and not %q: %w", got, d.HostKey, err)
+	}
+	return nil
 }
 
 // Stop ends it. It may be called more than once.

@@ -184,10 +184,16 @@ SetEnv HOME=%s
 }
 
 // ready waits for the server's banner.
+// ready waits until the server answers, and sees from its log that it is this one:
+// another process may have taken the port. A LogLevel in Config is INFO or more.
 func (s *Server) ready(ctx context.Context) error {
-	if err := awaitBanner(ctx, s.Addr); err != nil {
-		log, _ := os.ReadFile(s.LogFile)
+	err := awaitBanner(ctx, s.Addr)
+	log, _ := os.ReadFile(s.LogFile)
+	if err != nil {
 		return fmt.Errorf("sshd on %s gives no banner: %w\n%s", s.Addr, err, log)
+	}
+	if !bytes.Contains(log, []byte("Server listening on")) {
+		return fmt.Errorf("what answers on %s is not the sshd that was started:\n%s", s.Addr, log)
 	}
 	return nil
 }
