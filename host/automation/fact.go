@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// FactsFormat numbers what facts say and how they are stored. It goes up with each
+// change of Fact, or of a kind's meaning: a host leads only where no leader has
+// written a later format.
+const FactsFormat = 1
+
 // FactKind says what happened.
 type FactKind string
 

@@ -61,6 +61,7 @@ func (l *Loop) live(ctx context.Context) error {
 func (l *Loop) serve(ctx context.Context, m *member) error {
 	hosts, stop := l.cfg.Store.Wake(store.TopicHosts)
 	defer stop()
+	told := false
 	for ctx.Err() == nil {
 		epoch, err := l.cfg.Store.Lead(ctx, l.cfg.Shard, m.host.ID, 0, l.cfg.TTL)
 		switch {
@@ -71,7 +72,11 @@ func (l *Loop) serve(ctx context.Context, m *member) error {
 				l.cfg.Log.Info("another host leads the shard", slog.Int("shard", l.cfg.Shard))
 				err = nil
 			}
-		case errors.Is(err, store.ErrFenced):
+		case errors.Is(err, store.ErrOutdated) && !told:
+			l.cfg.Log.Warn("this host may not lead the shard any more", slog.Int("shard", l.cfg.Shard), slog.Any("error", err))
+			told = true
+			fallthrough
+		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrOutdated):
 			l.ready.Store(true)
 			err = l.follow(ctx, m, hosts)
 		}

@@ -35,6 +35,7 @@ type hostSettings struct {
 	ttl     time.Duration
 	queues  []string
 	silent  bool // it is never woken: it has to look by itself
+	old     bool // it may not lead: a newer version has
 	execute executor
 }
 
@@ -55,7 +56,7 @@ func (f *fixture) join(name string, s hostSettings) *hostOf {
 	if s.ttl == 0 {
 		s.ttl = ttl
 	}
-	h := &hostOf{id: automation.NewID[automation.HostID](), st: &mortal{Store: opened, silent: s.silent}}
+	h := &hostOf{id: automation.NewID[automation.HostID](), st: &mortal{Store: opened, silent: s.silent, old: s.old}}
 	l := scheduler.New(scheduler.Config{
 		Store: h.st, Executor: s.execute, Host: h.id, Name: name, Slots: s.slots, Queues: s.queues, TTL: s.ttl, Drain: s.drain,
 	})
@@ -211,6 +212,7 @@ type mortal struct {
 	dead   atomic.Bool
 	blind  atomic.Bool // it sees every host as it was when it was seen first
 	silent bool
+	old    bool
 
 	mu   sync.Mutex
 	seen map[automation.HostID]automation.HostState
@@ -255,6 +257,9 @@ func (s *mortal) Append(ctx context.Context, b store.Batch) error {
 func (s *mortal) Lead(ctx context.Context, shard int, host automation.HostID, epoch int64, ttl time.Duration) (int64, error) {
 	if err := s.alive(); err != nil {
 		return 0, err
+	}
+	if s.old {
+		return 0, store.Outdated(automation.FactsFormat + 1)
 	}
 	return s.Store.Lead(ctx, shard, host, epoch, ttl)
 }

@@ -117,6 +117,16 @@ func Fenced(what string) error {
 	return &automation.Error{Code: automation.CodeConflict, Message: what + ": " + ErrFenced.Error(), Err: ErrFenced}
 }
 
+// Outdated returns the error of a host that asks to lead after a leader that wrote
+// facts of a format that this version does not know.
+func Outdated(format int) error {
+	return &automation.Error{
+		Code: automation.CodeUnavailable, Err: ErrOutdated,
+		Message:    fmt.Sprintf("%v: it wrote facts of format %d, this version knows those up to %d", ErrOutdated, format, automation.FactsFormat),
+		Suggestion: "run the newer version on this host too; until then it carries out attempts and does not lead",
+	}
+}
+
 // KeyReused returns the error of an idempotency key used for another request.
 func KeyReused() error {
 	return &automation.Error{

@@ -53,6 +53,10 @@ import (
 // current one: somebody else leads now, and nothing was written.
 var ErrFenced = errors.New("the writer's epoch is over")
 
+// ErrOutdated is in the tree of the error of a host that may not lead, as it does
+// not know what a newer version has written.
+var ErrOutdated = errors.New("a newer version has led")
+
 // ErrKeyReused is in the tree of the conflict of an idempotency key that was
 // used for another request.
 var ErrKeyReused = errors.New("the idempotency key was used for another request")
@@ -187,7 +191,8 @@ type Leases interface {
 	// Lead takes or renews the leadership of a shard for ttl: it succeeds when
 	// nobody holds it, its holder's time is up, or host holds it already. A take
 	// raises the epoch by one; a renewal (epoch equal to the current one) does not.
-	// It fails with ErrFenced when somebody else leads.
+	// It fails with ErrFenced when somebody else leads, and with ErrOutdated when a
+	// leader before wrote facts of a later format than automation.FactsFormat.
 	Lead(ctx context.Context, shard int, host automation.HostID, epoch int64, ttl time.Duration) (int64, error)
 	// Resign gives the leadership back at once, if host still holds it at epoch.
 	Resign(ctx context.Context, shard int, host automation.HostID, epoch int64) error

@@ -13,10 +13,11 @@ import (
 
 const (
 	insertShard = `INSERT INTO shards (shard) VALUES ($1) ON CONFLICT DO NOTHING`
-	lead        = `UPDATE shards SET leader = $2, leader_until = clock_timestamp() + $4::interval,
+	lead        = `UPDATE shards SET leader = $2, leader_until = clock_timestamp() + $4::interval, facts_format = $5,
 			leader_epoch = leader_epoch + CASE WHEN leader = $2 AND leader_epoch = $3 THEN 0 ELSE 1 END
-		WHERE shard = $1 AND (leader = '' OR leader = $2 OR leader_until <= clock_timestamp()) RETURNING leader_epoch`
-	resign = `UPDATE shards SET leader = '', leader_until = '-infinity' WHERE shard = $1 AND leader = $2 AND leader_epoch = $3`
+		WHERE shard = $1 AND (leader = '' OR leader = $2 OR leader_until <= clock_timestamp()) AND facts_format <= $5 RETURNING leader_epoch`
+	factsFormat = `SELECT facts_format FROM shards WHERE shard = $1`
+	resign      = `UPDATE shards SET leader = '', leader_until = '-infinity' WHERE shard = $1 AND leader = $2 AND leader_epoch = $3`
 )
 
 // Lead takes or renews the leadership of a shard for ttl.
@@ -25,12 +26,17 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 		return 0, automation.Errorf(automation.CodeInternal, "lead shard %d: no host", shard)
 	}
 	var now int64
+	var format int
 	err := db.write(ctx, nil, func(ctx context.Context) error {
 		p := &pgx.Batch{}
 		p.Queue(insertShard, shard)
-		p.Queue(lead, shard, string(host), epoch, ttl).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
+		p.Queue(factsFormat, shard).QueryRow(func(row pgx.Row) error { return row.Scan(&format) })
+		p.Queue(lead, shard, string(host), epoch, ttl, automation.FactsFormat).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
 		err := db.pool.SendBatch(ctx, p).Close()
-		if errors.Is(err, pgx.ErrNoRows) {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows) && format > automation.FactsFormat:
+			return store.Outdated(format)
+		case errors.Is(err, pgx.ErrNoRows):
 			return store.Fenced("lead the shard")
 		}
 		return err

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	lead = `UPDATE shards SET leader = @host, leader_until = ` + clock + ` + @ttl,
+	lead = `UPDATE shards SET leader = @host, leader_until = ` + clock + ` + @ttl, facts_format = @format,
 			leader_epoch = leader_epoch + (leader <> @host OR leader_epoch <> @epoch)
-		WHERE shard = @shard AND (leader = '' OR leader = @host OR leader_until <= ` + clock + `) RETURNING leader_epoch`
-	resign = `UPDATE shards SET leader = '', leader_until = 0 WHERE shard = ? AND leader = ? AND leader_epoch = ?`
+		WHERE shard = @shard AND (leader = '' OR leader = @host OR leader_until <= ` + clock + `) AND facts_format <= @format RETURNING leader_epoch`
+	factsFormat = `SELECT facts_format FROM shards WHERE shard = ?`
+	resign      = `UPDATE shards SET leader = '', leader_until = 0 WHERE shard = ? AND leader = ? AND leader_epoch = ?`
 )
 
 // Lead takes or renews the leadership of a shard for ttl.
@@ -28,11 +29,18 @@ func (db *DB) Lead(ctx context.Context, shard int, host automation.HostID, epoch
 			return err
 		}
 		err := w.row(ctx, lead, sql.Named("host", string(host)), sql.Named("ttl", ttl.Microseconds()),
-			sql.Named("epoch", epoch), sql.Named("shard", shard)).Scan(&now)
-		if errors.Is(err, sql.ErrNoRows) {
-			return store.Fenced("lead the shard")
+			sql.Named("epoch", epoch), sql.Named("shard", shard), sql.Named("format", automation.FactsFormat)).Scan(&now)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
 		}
-		return err
+		var format int
+		if err := w.row(ctx, factsFormat, shard).Scan(&format); err != nil {
+			return err
+		}
+		if format > automation.FactsFormat {
+			return store.Outdated(format)
+		}
+		return store.Fenced("lead the shard")
 	})
 	return now, err
 }

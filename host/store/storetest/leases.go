@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,24 @@ func leadership(t *testing.T, b Backend) {
 	}
 	wg.Wait()
 	equal(t, "how many of eight lead", won.Load(), int64(1))
+}
+
+// laterFormat: a host does not lead where a leader wrote facts of a later format, and
+// takes nothing from the one that leads.
+func laterFormat(t *testing.T, b Backend) {
+	f := setup(t, b)
+	ctx := t.Context()
+	epoch, err := f.st.Lead(ctx, 0, "h1", 0, time.Hour)
+	f.must(err)
+	f.must(b.Exec(t, f.st, fmt.Sprintf(`UPDATE shards SET facts_format = %d WHERE shard = 0`, automation.FactsFormat+1)))
+	for _, host := range []automation.HostID{"h1", "h2"} {
+		_, err = f.st.Lead(ctx, 0, host, epoch, time.Hour)
+		wantErr(t, "lead with an earlier format", err, store.ErrOutdated)
+	}
+	f.must(b.Exec(t, f.st, fmt.Sprintf(`UPDATE shards SET facts_format = %d WHERE shard = 0`, automation.FactsFormat)))
+	again, err := f.st.Lead(ctx, 0, "h1", epoch, time.Hour)
+	f.must(err)
+	equal(t, "the epoch after all that", again, epoch)
 }
 
 func hosts(t *testing.T, b Backend) {

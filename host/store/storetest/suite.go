@@ -53,6 +53,7 @@ func Run(t *testing.T, b Backend) {
 		{"approvals", approvals},
 		{"transitions", transitions},
 		{"leadership", leadership},
+		{"a later format of facts", laterFormat},
 		{"hosts", hosts},
 		{"deliveries", deliveries},
 		{"queue loads", queueLoads},
