@@ -108,6 +108,12 @@ func doasRules(t *testing.T, lines ...string) {
 // with the server's client key.
 func accountServer(t *testing.T, options ...string) *sshtest.Server {
 	t.Helper()
+	return accountServerOf(t, sshtest.Config{Options: options})
+}
+
+// accountServerOf is accountServer with more settings.
+func accountServerOf(t *testing.T, c sshtest.Config) *sshtest.Server {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "opsconductor-keys-") //nolint:usetesting // other users read it, and the test's own folder is closed to them
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +123,8 @@ func accountServer(t *testing.T, options ...string) *sshtest.Server {
 		t.Fatal(err)
 	}
 	keys := filepath.Join(dir, "keys")
-	srv := server(t, sshtest.Config{Options: append(options, "AuthorizedKeysFile "+keys)})
+	c.Options = append(c.Options, "AuthorizedKeysFile "+keys)
+	srv := server(t, c)
 	pub, err := sshtest.PublicKey(srv.ClientKey)
 	if err != nil {
 		t.Fatal(err)

@@ -80,6 +80,24 @@ const defaultMaxOutput = 1 << 20
 // that some login shells change even in quotes go through standard input.
 const inlineMax = 32 << 10
 
+// safeMax is what every target takes of arguments and environment, beside the
+// account's own; more is tried out there before the command is begun.
+const safeMax = 64 << 10
+
+// long reports whether a target may not take the arguments and the environment.
+func (c Command) long() bool { return c.size() > safeMax }
+
+// size is how many bytes arguments and environment are.
+func (c Command) size() (n int) {
+	for _, a := range c.Argv {
+		n += len(a) + 1
+	}
+	for name, value := range c.Env {
+		n += len(name) + len(value) + 2
+	}
+	return n
+}
+
 // Hash returns the SHA-256, in hexadecimal, of the command's arguments, standard
 // input and environment, and of the user that it becomes.
 func (c Command) Hash() string {
@@ -141,12 +159,16 @@ func (c Command) terminal() bool { return c.PTY != nil || c.Become != nil && c.B
 // staged reports whether a shell has to be waited for before it is sent anything.
 func (c Command) staged() bool { return c.PTY != nil || c.Become != nil }
 
+// shells is what a shell does not pass on as it was set: it counts there, keeps lists
+// there, or reads a number from the value, which may run commands ("a[$(id)]").
+var shells = regexp.MustCompile(`^(_|_oc.*|PPID|E?UID|SHELLOPTS|SHLVL|BASH.*|OPTIND|LINENO|S?RANDOM|SECONDS|EPOCHSECONDS|EPOCHREALTIME|DIRSTACK|FUNCNAME|GROUPS|HISTCMD|PIPESTATUS)$`) //nolint:gochecknoglobals // a constant
+
 func checkEnv(name, value string) []error {
 	var errs []error
 	switch {
 	case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name):
 		errs = append(errs, fmt.Errorf("%.64q is not a name for an environment variable: letters, digits and _, no digit first", name))
-	case slices.Contains([]string{"_", "PPID", "UID", "EUID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"}, name):
+	case shells.MatchString(name) && name != "BASH_ENV":
 		errs = append(errs, fmt.Errorf("environment variable %s belongs to the shell and cannot be set", name))
 	}
 	if strings.ContainsRune(value, 0) {

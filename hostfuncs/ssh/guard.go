@@ -189,7 +189,7 @@ func (r *guarded) wrapper(text string, args ...string) Command {
 
 // follow is the command that begins the guarded one or finds it, and follows it.
 func (r *guarded) follow() Command {
-	text := script(Command{Argv: r.cmd.Argv, Env: r.cmd.Env}, "", `exec "$@"`)
+	text := script(Command{Argv: r.cmd.Argv, Env: r.cmd.Env}, r.hash, "", `exec "$@"`)
 	since := int64(0)
 	first := r.guard.Since
 	if first.IsZero() {

@@ -126,6 +126,9 @@ func (r *guarded) ended(said report) (Result, error) {
 		*out, rest = c.output(r.cmd.Redact), rest[n:]
 		r.tell([]string{"stdout", "stderr"}[i], c.buf)
 	}
+	if code == 126 && string(res.Stderr.Bytes) == r.hash+tooLongMark+"\n" {
+		return Result{}, tooLong(place, r.cmd)
+	}
 	if how[2] != "" {
 		e := hostfuncs.Errorf(hostfuncs.OutputLimit, hostfuncs.After, "%s: the command wrote more than %d bytes to one stream (max_output_bytes and %d more), so it was stopped; let it write less, or to a file", place, int64(r.keep())+r.pool.opt.Discard, r.pool.opt.Discard)
 		e.Stopped = true

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -264,6 +265,9 @@ func (s *session) notRun() error {
 			return s.notBecome("", said)
 		}
 	}
+	if bytes.Contains(s.err.output(nil).Bytes, []byte(s.nonce+tooLongMark)) || bytes.Contains(s.out.output(nil).Bytes, []byte(s.nonce+tooLongMark)) {
+		return tooLong(s.endpoint.place(), s.cmd)
+	}
 	how := fmt.Sprintf("exit code %d", s.exit.code)
 	switch {
 	case s.exit.signal != "":
@@ -274,6 +278,19 @@ func (s *session) notRun() error {
 	said := strings.TrimSpace(string(s.err.output(s.cmd.Redact).Bytes) + " " + string(s.out.output(s.cmd.Redact).Bytes))
 	return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After,
 		"%s did not run the command but something else (%s, %.200q): the account's login shell, a forced command, or no /bin/sh and dd there; check what the account is allowed to run", s.endpoint.place(), how, said)
+}
+
+// tooLong is the error of a command that the target would not start.
+func tooLong(place string, c Command) *hostfuncs.Error {
+	longest := 0
+	for _, a := range c.Argv {
+		longest = max(longest, len(a))
+	}
+	for name, value := range c.Env {
+		longest = max(longest, len(name)+1+len(value))
+	}
+	return hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before,
+		"%s takes no arguments and environment of this length: %d bytes in all, the longest %d (Linux takes less than 131072 in one, and 2 MB in all where nothing else is set); give what is long as standard input or as a file. The command did not run", place, c.size(), longest)
 }
 
 // vanished is the end of a session whose channel closed. The exit may have come

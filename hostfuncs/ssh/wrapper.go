@@ -13,11 +13,13 @@ import (
 // inside single quotes, and use only what POSIX gives a shell without a terminal.
 
 // announce writes NONCE PID PGRP REST to standard error without starting a
-// process. Without /proc PGRP and REST are empty. OpenSSH has made the shell a
-// group leader already; where a server has not, setsid, if it is there, will.
-const announce = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
-	`[ "${_oc5:-$$}" = $$ ] || { _oc7=$(command -v setsid) && _oc5=$$; }; ` +
-	`echo %s $$ $_oc5 $_oc6 >&2; `
+// process. Without /proc PGRP and REST are empty. IFS may be the command's already.
+const announce = `echo "%s $$ $_oc5 $_oc6" >&2; `
+
+// lookUp finds out what announce says. OpenSSH has made the shell a group leader
+// already; where a server has not, setsid, if it is there, will.
+const lookUp = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
+	`[ "${_oc5:-$$}" = $$ ] || { _oc7=$(command -v setsid) && _oc5=$$; }; `
 
 // become turns the shell into the command, in the same process. setsid keeps the
 // process id too, as the shell leads no group.
@@ -34,10 +36,16 @@ type wrapped struct {
 	stdin []byte // what goes before the command's own standard input
 }
 
-// announceHere is announce in a terminal: setsid would take the command away from
+// lookUpHere is lookUp in a terminal: setsid would take the command away from
 // it, and its process group has nobody else's processes.
-const announceHere = `_oc5=; { read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
-	`echo %s $$ $_oc5 $_oc6 >&2; `
+const lookUpHere = `_oc5=; { read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; `
+
+// tryOut ends the shell where the target would not start a program with these
+// arguments in this environment (execve: E2BIG), after saying so.
+const tryOut = `/bin/sh -c : "$@" </dev/null >/dev/null 2>&1 || { echo %s >&2; exit 126; }`
+
+// tooLongMark stands behind the nonce where arguments and environment are too long.
+const tooLongMark = "-too-long"
 
 // isReady says that the shell waits for the command's text.
 const isReady = `n=%s; echo "$n` + readyMark + `" >&2; `
@@ -47,20 +55,27 @@ func wrap(c Command, nonce string) wrapped {
 	if c.staged() {
 		return stagedWrap(c, nonce)
 	}
-	boot := fmt.Sprintf(announce, nonce)
+	says := fmt.Sprintf(announce, nonce)
 	if args := Join(c.Argv); len(c.Env) == 0 && len(args) <= inlineMax && !strings.ContainsAny(args, "\n\\!") {
-		return wrapped{exec: "exec /bin/sh -c " + Quote(boot+become) + " sh " + args}
+		return wrapped{exec: "exec /bin/sh -c " + Quote(lookUp+says+become) + " sh " + args}
 	}
-	text := script(c, boot, become)
+	text := script(c, nonce, lookUp, says+become)
 	return wrapped{exec: "exec /bin/sh -c " + Quote(fmt.Sprintf(fetch, len(text))) + " sh", stdin: []byte(text)}
 }
 
-// script is the text that a shell fetches: one compound command.
-func script(c Command, boot, last string) string {
+// script is the text that a shell fetches: one compound command. first runs before
+// the environment is set, last after it.
+func script(c Command, nonce, first, last string) string {
 	var b strings.Builder
-	b.WriteString("{ set -- " + Join(c.Argv) + "\n" + boot)
+	b.WriteString("{ set -- " + Join(c.Argv) + "\n" + first)
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		b.WriteString("\nexport " + name + "=" + Quote(c.Env[name]))
+		if strings.HasPrefix(name, "LC_") || name == "LANG" {
+			b.WriteString(" 2>/dev/null") // bash says on standard error that it does not know a locale
+		}
+	}
+	if c.long() {
+		b.WriteString("\n" + fmt.Sprintf(tryOut, nonce+tooLongMark))
 	}
 	b.WriteString("\n" + last + "\n}")
 	return b.String()
@@ -70,16 +85,16 @@ func script(c Command, boot, last string) string {
 // when it is ready, and only then it is sent anything. In a terminal the command's
 // standard input is a here-document of the text, as a terminal changes bytes.
 func stagedWrap(c Command, nonce string) wrapped {
-	boot, last, inner := fmt.Sprintf(announce, nonce), become, fmt.Sprintf(isReady, nonce)
+	first, last, inner := lookUp, become, fmt.Sprintf(isReady, nonce)
 	if c.terminal() {
-		boot, inner = cookedTerminal+fmt.Sprintf(announceHere, nonce), rawTerminal+inner
+		first, inner = cookedTerminal+lookUpHere, rawTerminal+inner
 		if len(c.Stdin) > 0 {
 			last = `exec "$@" <<"` + nonce + "\"\n" + strings.TrimSuffix(string(c.Stdin), "\n") + "\n" + nonce
 		} else {
 			last = `exec "$@"`
 		}
 	}
-	text := script(c, boot, last)
+	text := script(c, nonce, first, fmt.Sprintf(announce, nonce)+last)
 	inner += fmt.Sprintf(fetch, len(text))
 	w := wrapped{exec: "exec /bin/sh -c " + Quote(inner) + " sh", stdin: []byte(text)}
 	if c.Become != nil {

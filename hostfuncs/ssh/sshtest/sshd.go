@@ -44,6 +44,9 @@ type Config struct {
 	Host string
 	// Port 0: a free one.
 	Port int
+	// Shell is the program that its sessions find as /bin/sh; "": the machine's own.
+	// The server has to run as root then, and is in a mount namespace of its own.
+	Shell string
 }
 
 // Server is an sshd that runs.
@@ -120,7 +123,12 @@ func start(ctx context.Context, bin string, c Config) (*Server, error) {
 			return nil, fmt.Errorf("make sshd's folder for privilege separation: %w", err)
 		}
 	}
-	s.cmd = exec.CommandContext(ctx, bin, "-D", "-f", conf, "-E", s.LogFile) //nolint:gosec // sshd itself
+	argv := []string{bin, "-D", "-f", conf, "-E", s.LogFile}
+	if c.Shell != "" {
+		mount := `mount --bind "$0" "$(readlink -f /bin/sh)" && exec "$@"`
+		argv = append([]string{"unshare", "-m", "--propagation", "private", "bash", "-c", mount, c.Shell}, argv...)
+	}
+	s.cmd = exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // sshd itself
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start sshd: %w", err)
