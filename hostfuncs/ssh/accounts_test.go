@@ -30,6 +30,13 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
+// mayMount reports whether this process may mount a file system, in a namespace of
+// its own.
+func mayMount(t *testing.T) bool {
+	t.Helper()
+	return os.Geteuid() == 0 && exec.CommandContext(t.Context(), "unshare", "-m", "--propagation", "private", "mount", "--bind", "/bin/sh", "/bin/sh").Run() == nil
+}
+
 // system runs a program of the machine; it has to succeed.
 func system(t *testing.T, stdin string, argv ...string) {
 	t.Helper()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -86,9 +88,10 @@ func TestBecomeFails(t *testing.T) {
 		tty.name+" ALL=(ALL) ALL", "Defaults:"+tty.name+" requiretty", stranger.name+" ALL=(ALL) NOPASSWD: /bin/true")
 	doasRules(t, "permit "+user.name)
 	system(t, "", "chage", "-d", "0", expired.name)
-	outsider := newAccount(t, "/bin/sh")
+	outsider, nologin, sleeper := newAccount(t, "/bin/sh"), newAccount(t, "/usr/sbin/nologin"), newAccount(t, sleepingShell(t))
+	bare := accountServer(t, "SetEnv PATH=/nonexistent")
 	p := pool(t, quick())
-	for name, tc := range map[string]struct {
+	rows := map[string]struct {
 		login  account
 		become ssh.Become
 		cause  ssh.BecomeCause
@@ -110,9 +113,26 @@ func TestBecomeFails(t *testing.T) {
 		"su, no password":        {user, ssh.Become{Method: ssh.Su, User: outsider.name}, ssh.PasswordRequired, []string{"su asks for a password"}},
 		"su, unknown user":       {user, ssh.Become{Method: ssh.Su, User: "nobody-such", Password: secret("x" + user.password)}, ssh.UnknownUser, []string{"su knows no user"}},
 		"su, expired":            {user, ssh.Become{Method: ssh.Su, User: expired.name, Password: secret(expired.password)}, ssh.PasswordExpired, []string{"has expired"}},
-	} {
+		"su, no login":           {user, ssh.Become{Method: ssh.Su, User: nologin.name, Password: secret(nologin.password)}, ssh.BecomeRefused, []string{"su did not start it", "currently not available"}},
+		"su, silent":             {user, ssh.Become{Method: ssh.Su, User: sleeper.name, Password: secret(sleeper.password)}, ssh.NoAnswer, []string{"su neither asked for the password nor went on in time"}},
+		"no sudo":                {user, ssh.Become{Password: secret(user.password)}, ssh.MethodMissing, []string{"there is no sudo on the account's PATH there; install it"}},
+		"no doas":                {user, ssh.Become{Method: ssh.Doas}, ssh.MethodMissing, []string{"there is no doas"}},
+		"no su":                  {user, ssh.Become{Method: ssh.Su, User: outsider.name, Password: secret(outsider.password)}, ssh.MethodMissing, []string{"there is no su"}},
+	}
+	missing := constants(t, "become.go", "BecomeCause")
+	for name, tc := range rows {
+		maps.DeleteFunc(missing, func(_, cause string) bool { return cause == string(tc.cause) })
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			srv, p := srv, p
+			if tc.cause == ssh.MethodMissing {
+				srv = bare
+			}
+			if tc.cause == ssh.NoAnswer {
+				o := quick()
+				o.BecomeTimeout = 2 * time.Second
+				p = pool(t, o)
+			}
 			file := fmt.Sprintf("%s/ran", t.TempDir())
 			_, err := p.Exec(t.Context(), as(srv, tc.login), ssh.Command{Argv: []string{"touch", file}, Become: &tc.become})
 			wantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, append(tc.words, "The command did not run", "web1")...)
@@ -122,6 +142,24 @@ func TestBecomeFails(t *testing.T) {
 			}
 		})
 	}
+	if len(missing) > 0 {
+		t.Errorf("causes of become without a row: %v", missing)
+	}
+}
+
+// sleepingShell returns a login shell that does nothing.
+func sleepingShell(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "opsconductor-shell-") //nolint:usetesting // other users read it, and the test's own folder is closed to them
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	shell := filepath.Join(dir, "shell")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(shell, []byte("#!/bin/bash\nexec sleep 1000\n"), 0o755)); err != nil { //nolint:gosec // a login shell is run by its user
+		t.Fatal(err)
+	}
+	return shell
 }
 
 // wantCause checks why a user was not taken on, and that no password is in the

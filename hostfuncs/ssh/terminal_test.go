@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -100,21 +99,12 @@ func TestNoExit(t *testing.T) {
 func TestCancelWithoutShell(t *testing.T) {
 	t.Parallel()
 	needs(t)
-	dir, err := os.MkdirTemp("", "opsconductor-shell-") //nolint:usetesting // other users read it, and the test's own folder is closed to them
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	shell := filepath.Join(dir, "shell")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(shell, []byte("#!/bin/bash\nexec sleep 1000\n"), 0o755)); err != nil { //nolint:gosec // a login shell is run by its user
-		t.Fatal(err)
-	}
 	srv := accountServer(t)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("the attempt's time is over"))
 	defer cancel()
 	o := quick()
 	o.KillGrace = 2 * time.Second
-	_, err = pool(t, o).Exec(ctx, as(srv, newAccount(t, shell)), ssh.Command{Argv: []string{"true"}})
+	_, err := pool(t, o).Exec(ctx, as(srv, newAccount(t, sleepingShell(t))), ssh.Command{Argv: []string{"true"}})
 	wantError(t, err, hostfuncs.Timeout, hostfuncs.After, "is confirmed dead; the server gave it no process group")
 }
 

@@ -193,7 +193,8 @@ type SSHExecRequest struct {
 	// With argv: the program's standard input, as bytes. Not together with stdin.
 	StdinBase64 []byte `json:"stdin_base64,omitempty"`
 	// Environment variables, added to those of the target's own environment. Values have no NUL
-	// characters.
+	// characters. Names that shells keep for themselves (PPID, RANDOM, SHLVL, BASH and what begins with
+	// it save BASH_ENV) are refused.
 	Env map[string]string `json:"env,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has. When it is
 	// over the remote process is killed.
@@ -295,7 +296,8 @@ type SSHExecManyRequest struct {
 	// With argv: the program's standard input, as bytes. Not together with stdin.
 	StdinBase64 []byte `json:"stdin_base64,omitempty"`
 	// Environment variables, added to those of the target's own environment. Values have no NUL
-	// characters.
+	// characters. Names that shells keep for themselves (PPID, RANDOM, SHLVL, BASH and what begins with
+	// it save BASH_ENV) are refused.
 	Env map[string]string `json:"env,omitempty"`
 	// Milliseconds for each target, connecting included. 0: as long as the attempt has. When it is over
 	// the remote process is killed.
