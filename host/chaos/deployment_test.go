@@ -52,6 +52,10 @@ type plan struct {
 	env     []string
 	clock   string // a file that says by how much a clock was moved
 	hosts   int    // 0: servers with PostgreSQL, else one
+	// flags are added to the hosts' own; site gives settings of an SSH server, by its
+	// number.
+	flags []string
+	site  func(n int) []string
 }
 
 // deployment is hosts, their database, and targets that keep ledgers.
@@ -108,7 +112,7 @@ func deploy(t *testing.T, p plan) *deployment {
 		if p.wires {
 			h.wire = newWire(t)
 		}
-		h.args = append(h.args, "--database-url", d.connect(h))
+		h.args = append(append(h.args, p.flags...), "--database-url", d.connect(h))
 		t.Cleanup(h.kill)
 		h.start()
 		if i == 0 {
@@ -187,6 +191,9 @@ func (d *deployment) addTargets() {
 	ctx, cl := d.t.Context(), d.hosts[0].client(d.token)
 	for i := range sshds {
 		options := []string{"MaxStartups 200", "MaxSessions 100"}
+		if d.plan.site != nil {
+			options = append(options, d.plan.site(i)...)
+		}
 		srv, err := sshtest.Start(context.WithoutCancel(ctx), sshtest.Config{Dir: d.t.TempDir(), Options: options})
 		if err != nil {
 			d.t.Fatal(err)

@@ -22,6 +22,7 @@ type link struct {
 	cuts atomic.Int64
 
 	mu    sync.Mutex
+	still chan struct{} // not nil: no byte passes until it is closed
 	to    func() (net.Conn, error)
 	pairs map[*pair]bool
 }
@@ -39,6 +40,7 @@ func newLink(t *testing.T, to func() (net.Conn, error)) *link {
 	k.wg.Go(k.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
+		k.thaw()
 		k.reset()
 		k.wg.Wait()
 	})
@@ -98,6 +100,7 @@ func (k *link) pass(p *pair, from, to net.Conn, reads *answers) {
 		if d := time.Duration(k.delay.Load()); d > 0 && n > 0 {
 			pause(d)
 		}
+		k.await()
 		if n > 0 && reads != nil && reads.committed(buf[:n]) && k.cut.CompareAndSwap(true, false) {
 			k.cuts.Add(1)
 			hangUp(p.client)
@@ -117,6 +120,35 @@ func hangUp(c net.Conn) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = c.Close()
+}
+
+// freeze lets no byte pass, either way, until thaw.
+func (k *link) freeze() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.still == nil {
+		k.still = make(chan struct{})
+	}
+}
+
+// thaw ends freeze.
+func (k *link) thaw() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.still != nil {
+		close(k.still)
+		k.still = nil
+	}
+}
+
+// await waits for the end of freeze.
+func (k *link) await() {
+	k.mu.Lock()
+	still := k.still
+	k.mu.Unlock()
+	if still != nil {
+		<-still
+	}
 }
 
 // reset resets every connection there is, on both sides.

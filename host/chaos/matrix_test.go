@@ -58,7 +58,17 @@ func TestMatrix(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var rows []row
+	var guarded []guardedRow
 	t.Run("faults", func(t *testing.T) {
+		for _, store := range []string{"sqlite", "postgres"} {
+			t.Run("guarded/"+store, func(t *testing.T) {
+				t.Parallel()
+				r := proveGuarded(t, store, rounds, mode == "short")
+				mu.Lock()
+				defer mu.Unlock()
+				guarded = append(guarded, r)
+			})
+		}
 		for i, f := range faults() {
 			if mode == "short" && !f.short {
 				continue
@@ -74,7 +84,7 @@ func TestMatrix(t *testing.T) {
 		}
 	})
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.more, b.more) })
-	fmt.Fprint(os.Stdout, table(rows))
+	fmt.Fprint(os.Stdout, table(rows), guardedTable(guarded))
 }
 
 // run strikes as often as there are rounds, each under a load of its own, and holds

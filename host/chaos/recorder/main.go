@@ -1,9 +1,10 @@
 // Command recorder is what chaos tests run on targets: it writes down in the
 // target's ledger that it began, works for a time, and writes down that it ended.
 //
-//	recorder LEDGER RUN STEP ITEM MILLISECONDS
+//	recorder LEDGER RUN STEP ITEM MILLISECONDS [GATE]
 //
-// Each line is on the disk before the next thing happens. It prints its nonce.
+// Each line is on the disk before the next thing happens. It prints its nonce. It
+// does not end while the file GATE is there.
 package main
 
 import (
@@ -25,8 +26,8 @@ func main() {
 }
 
 func record(args []string) error {
-	if len(args) != 5 {
-		return fmt.Errorf("got %d arguments; want LEDGER RUN STEP ITEM MILLISECONDS", len(args))
+	if len(args) != 5 && len(args) != 6 {
+		return fmt.Errorf("got %d arguments; want LEDGER RUN STEP ITEM MILLISECONDS, and GATE", len(args))
 	}
 	work, err := strconv.Atoi(args[4])
 	if err != nil {
@@ -42,12 +43,21 @@ func record(args []string) error {
 		return err
 	}
 	<-time.After(time.Duration(work) * time.Millisecond)
+	for len(args) == 6 && shut(args[5]) {
+		<-time.After(20 * time.Millisecond)
+	}
 	line.Kind = chaos.LineEnd
 	if err := add(ledger, line); err != nil {
 		return err
 	}
 	_, err = fmt.Fprint(os.Stdout, line.Nonce)
 	return err
+}
+
+// shut reports whether a gate is there.
+func shut(gate string) bool {
+	_, err := os.Stat(gate)
+	return err == nil
 }
 
 // add adds a line by one write, so that lines of commands side by side don't mix,

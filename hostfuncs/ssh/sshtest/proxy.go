@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Proxy passes TCP connections on to a server, counts them, and can cut or freeze
-// them.
+// Proxy passes TCP connections on to a server, counts them, and can cut, freeze or
+// refuse them.
 type Proxy struct {
 	Host string
 	Port int
@@ -20,7 +20,19 @@ type Proxy struct {
 	conns  []net.Conn
 	count  int
 	frozen chan struct{} // not nil: bytes wait until it is closed
+	refuse bool
+	cut    *Cut // nil: none is to come
+	passed map[Way]int64
 }
+
+// Way is a direction in which bytes pass.
+type Way string
+
+// The ways.
+const (
+	ToServer   Way = "to the server"
+	FromServer Way = "from the server"
+)
 
 // StartProxy starts a proxy on a free loopback port.
 func StartProxy(to string) (*Proxy, error) {
@@ -28,7 +40,7 @@ func StartProxy(to string) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on loopback: %w", err)
 	}
-	p := &Proxy{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, listener: l, to: to} //nolint:forcetypeassert // a TCP listener
+	p := &Proxy{Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, listener: l, to: to, passed: map[Way]int64{}} //nolint:forcetypeassert // a TCP listener
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -58,6 +70,50 @@ func (p *Proxy) Cut() {
 	p.conns = nil
 }
 
+// Cut says when a connection is cut.
+type Cut struct {
+	Way   Way
+	After int64 // bytes that still pass, from 1
+	Away  bool  // connections are refused from then on
+}
+
+// CutAfter cuts one connection, the one that gives the last of the cut's bytes.
+func (p *Proxy) CutAfter(c Cut) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = &c
+}
+
+// Refuse closes connections as they come, until it is called with false.
+func (p *Proxy) Refuse(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = yes
+}
+
+// Passed returns how many bytes have passed a way.
+func (p *Proxy) Passed(way Way) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.passed[way]
+}
+
+// admit counts bytes that are to pass, and returns how many may and whether the
+// connection is cut behind them.
+func (p *Proxy) admit(way Way, n int) (may int, cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.cut; c != nil && c.Way == way {
+		if cut = c.After <= int64(n); cut {
+			n, p.cut, p.refuse = int(c.After), nil, c.Away
+		} else {
+			c.After -= int64(n)
+		}
+	}
+	p.passed[way] += int64(n)
+	return n, cut
+}
+
 // Freeze lets no byte pass, either way, until Thaw: what a stopped server or a
 // dead link looks like.
 func (p *Proxy) Freeze() {
@@ -84,6 +140,13 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
+		p.mu.Lock()
+		refuse := p.refuse
+		p.mu.Unlock()
+		if refuse {
+			_ = in.Close()
+			continue
+		}
 		out, err := net.Dial("tcp", p.to)
 		if err != nil {
 			_ = in.Close()
@@ -93,13 +156,13 @@ func (p *Proxy) accept() {
 		p.count++
 		p.conns = append(p.conns, in, out)
 		p.mu.Unlock()
-		p.wg.Go(func() { p.pass(in, out) })
-		p.wg.Go(func() { p.pass(out, in) })
+		p.wg.Go(func() { p.pass(ToServer, in, out) })
+		p.wg.Go(func() { p.pass(FromServer, out, in) })
 	}
 }
 
 // pass copies one way; the end of one side ends both.
-func (p *Proxy) pass(from, to net.Conn) {
+func (p *Proxy) pass(way Way, from, to net.Conn) {
 	defer func() { _, _ = from.Close(), to.Close() }()
 	buf := make([]byte, 32<<10)
 	for {
@@ -110,7 +173,8 @@ func (p *Proxy) pass(from, to net.Conn) {
 		if frozen != nil {
 			<-frozen
 		}
-		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+		n, cut := p.admit(way, n)
+		if _, werr := to.Write(buf[:n]); err != nil || werr != nil || cut {
 			return
 		}
 	}

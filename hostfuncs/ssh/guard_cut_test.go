@@ -1,0 +1,100 @@
+package ssh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh"
+	"opsconductor.dev/hostfuncs/ssh/sshtest"
+)
+
+// TestGuardedCutAfterEachByte cuts the connection after n bytes one way, for n over
+// the whole exchange: the command runs once, and its real result comes by the same
+// call, or, where the target stays away, by the next one. By hand with
+// OC_GUARDED_CUTS=64, the bytes between two cuts.
+func TestGuardedCutAfterEachByte(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{Options: []string{"MaxStartups 200"}})
+	o, _ := guardedBy(t)
+	step, err := strconv.ParseInt(os.Getenv("OC_GUARDED_CUTS"), 10, 64)
+	if err != nil || step < 1 {
+		step = 2500
+	}
+	whole := proxy(t, srv)
+	file, _ := ledger(t)
+	e := endpoint(srv)
+	e.Host, e.Port = whole.Host, whole.Port
+	r, err := pool(t, o).ExecGuarded(t.Context(), e, counted(file, "0"), ssh.Guard{Token: newToken()})
+	wantCounted(t, r, err)
+	var seen cuts
+	for _, way := range []sshtest.Way{sshtest.ToServer, sshtest.FromServer} {
+		for n := int64(1); n < whole.Passed(way)+step; n += step {
+			for _, away := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%d/away %t", way, n, away), func(t *testing.T) {
+					t.Parallel()
+					seen.cut(t, srv, o, sshtest.Cut{Way: way, After: n, Away: away})
+				})
+			}
+		}
+	}
+	t.Cleanup(func() {
+		t.Logf("%d bytes to the server and %d from it: %d cuts; of these the call gave the result in %d, nothing was sent in %d, and the next call gave it in %d",
+			whole.Passed(sshtest.ToServer), whole.Passed(sshtest.FromServer), seen.all.Load(), seen.same.Load(), seen.before.Load(), seen.next.Load())
+	})
+}
+
+// cuts counts what became of calls.
+type cuts struct{ all, same, before, next atomic.Int64 }
+
+func (seen *cuts) cut(t *testing.T, srv *sshtest.Server, o ssh.Options, at sshtest.Cut) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	px := proxy(t, srv)
+	e := endpoint(srv)
+	e.Host, e.Port = px.Host, px.Port
+	file, lines := ledger(t)
+	c, g := counted(file, "0.1"), ssh.Guard{Token: newToken()}
+	c.Begin = func(context.Context, string) error {
+		if g.Since.IsZero() {
+			g.Since = time.Now()
+		}
+		return nil
+	}
+	first := g
+	px.CutAfter(at)
+	if at.Away {
+		o.Reattach, o.ConnectTimeout = 50*time.Millisecond, time.Second
+	}
+	seen.all.Add(1)
+	r, err := pool(t, o).ExecGuarded(ctx, e, c, first)
+	px.Refuse(false)
+	var he *hostfuncs.Error
+	switch {
+	case err == nil:
+		seen.same.Add(1)
+	case errors.As(err, &he) && he.Phase == hostfuncs.Before && g.Since.IsZero():
+		seen.before.Add(1)
+	case he != nil && he.Phase == hostfuncs.After && he.Journaled && !g.Since.IsZero():
+		seen.next.Add(1)
+	default:
+		t.Errorf("got %#v, began %t; want it before the command, or after it with a journal that tells", err, !g.Since.IsZero())
+	}
+	if n := len(lines()); n > 2 {
+		t.Errorf("executions after the first call: %q", lines())
+	}
+	if err != nil {
+		r, err = pool(t, o).ExecGuarded(ctx, e, c, g)
+	}
+	wantCounted(t, r, err)
+	if got := lines(); len(got) != 2 {
+		t.Errorf("executions: %q, want one", got)
+	}
+}
