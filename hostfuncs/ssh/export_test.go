@@ -44,3 +44,6 @@ func PassOn(to Live, redact func([]byte) []byte, parts ...[]byte) {
 
 // JournalAge is journalAge.
 func JournalAge(ago time.Duration) int64 { return journalAge(ago) }
+
+// MaxJournals is maxJournals.
+const MaxJournals = maxJournals

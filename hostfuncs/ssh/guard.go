@@ -122,7 +122,7 @@ func (r *guarded) run(ctx context.Context) (Result, error) {
 		res, err := r.pool.Exec(ctx, r.endpoint, r.follow())
 		if err == nil {
 			if said, ok := parseReport(res.Stdout.Bytes, r.nonce); ok {
-				return r.judge(said)
+				return r.judge(ctx, said)
 			}
 			err = hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s: what follows the command there ended without a word", r.endpoint.place())
 		}
@@ -259,19 +259,26 @@ func (r *guarded) stop(ctx context.Context, he *hostfuncs.Error) *hostfuncs.Erro
 		return r.left(hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "this host stops: %w", context.Cause(ctx)))
 	}
 	e := hostfuncs.Ended(ctx, hostfuncs.After, "run on %s, %s after the call began", r.endpoint.place(), seconds(time.Since(r.began)))
-	f := r.kill(ctx)
+	return r.kill(ctx, e, " ("+he.Message+")")
+}
+
+// kill sees to it that the command does not run any more, and puts what became of
+// it into the call's error. why says, in brackets, why the target was not reached
+// until now.
+func (r *guarded) kill(ctx context.Context, e *hostfuncs.Error, why string) *hostfuncs.Error {
+	f := r.end(ctx)
 	e.Stopped = f == dead || f == unborn
 	e.Message += ". " + map[fate]string{
 		dead:    "The remote process was killed, with its process group; it is confirmed dead",
 		alive:   "The remote process could not be killed: it is still there",
 		unborn:  "The command had not begun, and cannot any more",
-		unknown: "Whether the remote process still runs is not known: the target could not be asked (" + he.Message + ")",
+		unknown: "Whether the remote process still runs is not known: the target could not be asked" + why,
 	}[f]
 	return e
 }
 
-// kill ends the command by what its journal says.
-func (r *guarded) kill(ctx context.Context) fate {
+// end ends the command by what its journal says.
+func (r *guarded) end(ctx context.Context) fate {
 	grace := r.pool.opt.KillGrace
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), grace+killSlack, context.DeadlineExceeded)
 	defer cancel()

@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"bytes"
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func parseReport(b []byte, nonce string) (report, bool) {
 }
 
 // judge turns the report into the call's result.
-func (r *guarded) judge(said report) (Result, error) {
+func (r *guarded) judge(ctx context.Context, said report) (Result, error) {
 	place, words := r.endpoint.place(), strings.Join(said.args, " ")
 	switch said.word {
 	case "base", "short", "many", "alien", "lacks", "unclaimed":
@@ -47,7 +48,7 @@ func (r *guarded) judge(said report) (Result, error) {
 	}
 	switch said.word {
 	case "ended":
-		return r.ended(said)
+		return r.ended(ctx, said)
 	case "gone":
 		return doubt("the command had begun (process %s), and is gone without an exit code: somebody killed it with what looked after it, or the target ran out of memory; how far it came is not known", words)
 	case "restarted":
@@ -93,7 +94,7 @@ func (r *guarded) noJournal(word, words string) *hostfuncs.Error {
 
 // ended reads CODE,SIGNALLED,FLOODED and, for each stream, how many bytes
 // follow and how many came.
-func (r *guarded) ended(said report) (Result, error) {
+func (r *guarded) ended(ctx context.Context, said report) (Result, error) {
 	r.pool.finished(r.endpoint, "g-"+r.guard.Token)
 	place := r.endpoint.place()
 	broken := hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s: the report of how the command ended is cut off or not what it should be", place)
@@ -131,8 +132,7 @@ func (r *guarded) ended(said report) (Result, error) {
 	}
 	if how[2] != "" {
 		e := hostfuncs.Errorf(hostfuncs.OutputLimit, hostfuncs.After, "%s: the command wrote more than %d bytes to one stream (max_output_bytes and %d more), so it was stopped; let it write less, or to a file", place, int64(r.keep())+r.pool.opt.Discard, r.pool.opt.Discard)
-		e.Stopped = true
-		return Result{}, e
+		return Result{}, r.kill(ctx, e, "")
 	}
 	return res, nil
 }

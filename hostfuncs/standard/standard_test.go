@@ -2,6 +2,7 @@ package standard_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func setup(t *testing.T) *peers {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
 	p.set = standard.New(standard.Options{
-		SSH:   ssh.Options{Dialer: dialer, KillGrace: 300 * time.Millisecond, Discard: 4 << 20},
+		SSH:   ssh.Options{Dialer: dialer, KillGrace: 300 * time.Millisecond, Discard: 4 << 20, Journals: filepath.Join(t.TempDir(), "journals")},
 		Probe: probe.Options{Dialer: dialer},
 	})
 	t.Cleanup(func() { _ = p.set.Close() })
@@ -159,6 +160,13 @@ func (p *peers) session() (*hostfuncs.Session, *hostfunctest.Broker) {
 		Tenant: "default", Run: "run", Step: "step", Attempt: 1, Target: &own, Broker: b, MaxOutput: 1 << 20,
 		Log: func(level, message string) { p.log <- level + " " + message },
 	}
+	return s, b
+}
+
+// guarded is session for an item of effect guarded.
+func (p *peers) guarded() (*hostfuncs.Session, *hostfunctest.Broker) {
+	s, b := p.session()
+	s.Guard = &hostfuncs.Guard{Item: rand.Text()}
 	return s, b
 }
 
@@ -288,6 +296,10 @@ func TestFunctions(t *testing.T) {
 		}
 		s.Func, s.Session, s.Touched = f, session, func() int { return int(p.touched.Load()) + p.slow.Stalls() + p.mute.Shells() }
 		t.Run(f.Name, func(t *testing.T) { hostfunctest.Run(t, s) })
+		if f.Guards {
+			s.Session = p.guarded
+			t.Run(f.Name+", guarded", func(t *testing.T) { hostfunctest.Run(t, s) })
+		}
 	}
 	for name := range subjects {
 		t.Errorf("%s is not in the list", name)
