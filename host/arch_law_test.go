@@ -130,7 +130,10 @@ func rooms() map[string]room {
 		"plugins/linux": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/files": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
 		"plugins/net":   {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
-		"schemas":       {tests: t},
+
+		"plugins/network": {may: []string{"sdk/..."}, tests: []string{"sdk/..."}},
+
+		"schemas": {tests: t},
 	}
 }
 

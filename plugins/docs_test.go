@@ -131,7 +131,7 @@ func TestWorkflowsOfDocsAndExamples(t *testing.T) {
 		definitions[file] = string(b)
 	}
 	catalog := []automation.Plugin{plugin(t, []byte(doc["plugin.json"]))}
-	for _, name := range []string{"core", "files", "linux", "net"} {
+	for _, name := range []string{"core", "files", "linux", "net", "network"} {
 		b, err := os.ReadFile(filepath.Join(name, "plugin.json"))
 		if err != nil {
 			t.Fatal(err)

@@ -179,7 +179,7 @@ func TestBuiltin(t *testing.T) {
 	if len(got) == 0 {
 		t.Skip("the plugins weren't built; run make plugins to embed them")
 	}
-	if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, []string{"core", "files", "linux", "net"}) {
-		t.Errorf("got %q, want core, files, linux and net", names)
+	if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, []string{"core", "files", "linux", "net", "network"}) {
+		t.Errorf("got %q, want core, files, linux, net and network", names)
 	}
 }

@@ -137,7 +137,7 @@ func newRig(t testing.TB, f *fakes, artifacts map[string][]byte) *rig {
 		store[digest(b)] = b
 	}
 	r.registry, err = registry.New(registry.Config{Store: store, Engine: e, HostFunctions: []string{
-		"ssh_exec", "ssh_put", "ssh_get", "ssh_stat", "ssh_list", "ssh_mkdir", "ssh_remove", "ssh_chmod", "probe_tcp", "probe_dns", "log",
+		"ssh_exec", "ssh_put", "ssh_get", "ssh_stat", "ssh_list", "ssh_mkdir", "ssh_remove", "ssh_chmod", "ssh_open", "ssh_send", "ssh_close", "probe_tcp", "probe_dns", "log",
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -165,7 +165,6 @@ func (d *Dialog) exchange(ctx context.Context, m move) (came, error) {
 	defer d.mu.Unlock()
 	if err != nil || ended {
 		if ended && m.closes {
-			d.over.Store(true)
 			return came{output: d.keptOf(m), closed: true, matched: -1}, nil
 		}
 		return came{}, d.broken(ctx, err, ended)
@@ -336,9 +335,9 @@ func (d *Dialog) clean(text string) string {
 	return text
 }
 
-// broken closes the dialog and says why. Under mu.
+// broken says why an exchange ended without its prompt; whoever has the turn closes
+// the dialog. Under mu.
 func (d *Dialog) broken(ctx context.Context, err error, ended bool) error {
-	d.over.Store(true)
 	place, last := d.endpoint.place(), d.clean(d.screen.last())
 	waits := fmt.Sprintf("what was sent may have acted; the session is closed (the last line is %.120q)", last)
 	if !ended {

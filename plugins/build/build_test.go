@@ -17,7 +17,7 @@ import (
 func TestList(t *testing.T) {
 	t.Parallel()
 	got, err := build.List("..")
-	if want := []string{"core", "files", "linux", "net"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"core", "files", "linux", "net", "network"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 	if _, err := build.List(t.TempDir()); err == nil {

@@ -149,11 +149,13 @@ func (d *device) command(line string) bool {
 		return d.enable()
 	case line == "disable" && d.mode == 1:
 		d.mode = 0
-	case (line == "configure terminal" || line == "configure") && d.mode == 1:
+	case (line == "configure terminal" || line == "configure" || line == "configure exclusive") && d.mode == 1:
 		d.mode = 2
 	case (line == "end" || line == "exit configuration-mode" || line == "commit") && d.mode == 2:
 		if line != "commit" {
 			d.mode = 1
+		} else {
+			d.write("commit complete\n")
 		}
 	case strings.HasPrefix(line, "hostname ") && d.mode == 2:
 		d.Name = strings.TrimPrefix(line, "hostname ")

@@ -31,7 +31,9 @@ type manifest struct {
 // the _wasip1.go files export exactly these, and the Go types of each typed
 // action agree with its input and output schemas: the same properties, all of
 // them named, of the same types, and in the output required wherever the field
-// is always written. Actions that the scheduler carries out have no function.
+// is always written. A pointer in the output is left out when it is nil, or null
+// where the schema allows that by "type": ["string", "null"]. Actions that the
+// scheduler carries out have no function.
 func Manifest(t testing.TB, folder string, actions Actions) {
 	t.Helper()
 	var m manifest
@@ -110,9 +112,26 @@ type schema struct {
 	Items                json.RawMessage            `json:"items"`
 }
 
+// nullable returns the type beside null of a schema that allows null.
+func (s schema) nullable() (base any, null bool) {
+	types, _ := s.Type.([]any)
+	if len(types) != 2 || types[1] != "null" {
+		return s.Type, false
+	}
+	return types[0], true
+}
+
+func mayBeNull(property json.RawMessage) bool {
+	var s schema
+	err := json.Unmarshal(property, &s)
+	_, null := s.nullable()
+	return err == nil && null
+}
+
 // check compares a Go type with a schema and returns what differs.
 func check(t reflect.Type, raw json.RawMessage, place string, output bool) []string {
-	if t.Kind() == reflect.Pointer {
+	pointer := t.Kind() == reflect.Pointer
+	if pointer {
 		t = t.Elem()
 	}
 	if t.Kind() == reflect.Interface || t == reflect.TypeFor[step.Raw]() {
@@ -123,6 +142,9 @@ func check(t reflect.Type, raw json.RawMessage, place string, output bool) []str
 		return []string{fmt.Sprintf("%s: no schema: %v", place, err)}
 	}
 	want := jsonType(t)
+	if base, null := s.nullable(); pointer && null {
+		s.Type = base
+	}
 	if s.Type != want {
 		return []string{fmt.Sprintf("%s: the schema says type %v, the Go type %s is %s", place, s.Type, t, want)}
 	}
@@ -180,8 +202,8 @@ func checkStruct(t reflect.Type, s schema, place string, output bool) []string {
 		if output && always != slices.Contains(s.Required, name) {
 			faults = append(faults, fmt.Sprintf("%s.%s: always written is %v, required in the schema is %v", place, name, always, !always))
 		}
-		if output && always && f.Type.Kind() == reflect.Pointer {
-			faults = append(faults, fmt.Sprintf("%s.%s: a pointer that may be null needs omitempty", place, name))
+		if output && always && f.Type.Kind() == reflect.Pointer && !mayBeNull(property) {
+			faults = append(faults, fmt.Sprintf("%s.%s: a pointer that may be null needs omitempty, or a schema that allows null", place, name))
 		}
 	}
 	for name := range s.Properties {

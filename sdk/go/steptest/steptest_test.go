@@ -25,6 +25,7 @@ type output struct {
 	Rows []row    `json:"rows"`
 	Note string   `json:"note,omitempty"`
 	Raw  step.Raw `json:"raw"`
+	Port *int     `json:"port"`
 }
 
 type row struct {
@@ -38,7 +39,7 @@ const (
 	goodInput = `{"type":"object","additionalProperties":false,"required":["names"],"properties":{
 		"names":{"type":"array","items":{"type":"string"}},"env":{"type":"object","additionalProperties":{"type":"string"}},"limit":{"type":"integer"}}}`
 	goodRow    = `{"type":"object","additionalProperties":false,"required":["ok","data"],"properties":{"ok":{"type":"boolean"},"data":{"type":"string"}}}`
-	goodOutput = `{"type":"object","additionalProperties":false,"required":["sum","rows","raw"],"properties":{
+	goodOutput = `{"type":"object","additionalProperties":false,"required":["sum","rows","raw","port"],"properties":{"port":{"type":["integer","null"]},
 		"sum":{"type":"number"},"note":{"type":"string"},"raw":{"description":"anything"},"rows":{"type":"array","items":` + goodRow + `}}}`
 )
 
@@ -103,6 +104,9 @@ func TestManifestFindsWhatDiffers(t *testing.T) {
 		"open object":          {in: replaced(goodInput, `"additionalProperties":false`, `"additionalProperties":true`), want: "additionalProperties must be false"},
 		"not always written":   {out: replaced(goodOutput, `["sum",`, `["note","sum",`), want: "output.note: always written is false, required in the schema is true"},
 		"always written":       {out: replaced(goodOutput, `["sum",`, `[`), want: "output.sum: always written is true, required in the schema is false"},
+		"null not allowed":     {out: replaced(goodOutput, `["integer","null"]`, `"integer"`), want: "output.port: a pointer that may be null needs omitempty, or a schema that allows null"},
+		"null of another type": {out: replaced(goodOutput, `["integer","null"]`, `["string","null"]`), want: "output.port: the schema says type string"},
+		"null for no pointer":  {out: replaced(goodOutput, `"sum":{"type":"number"}`, `"sum":{"type":["number","null"]}`), want: "output.sum: the schema says type [number null]"},
 		"deep in the output":   {out: replaced(goodOutput, `"ok":{"type":"boolean"}`, `"ok":{"type":"string"}`), want: "output.rows[].ok"},
 		"no export":            {exports: "package main\n", want: "the exports are []"},
 		"another export":       {exports: replaced(goodExports, "wasmexport go", "wasmexport run"), want: `the exports are ["run"]`},
