@@ -33,6 +33,7 @@ have sudo || missing+=(sudo)
 have doas || missing+=(opendoas)
 have su || missing+=(util-linux)
 have dropbear || [[ -x /usr/sbin/dropbear ]] || missing+=(dropbear-bin) # another SSH server
+have vtysh && [[ -x /usr/lib/frr/bgpd ]] || missing+=(frr) # a real device program, for the plugin network
 have useradd || missing+=(passwd)
 have curl || missing+=(curl)
 have ip || missing+=(iproute2) # networks of their own, for make chaos

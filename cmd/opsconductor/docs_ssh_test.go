@@ -35,6 +35,7 @@ func TestCommandsOfTheSSHPage(t *testing.T) {
 	put(filepath.Join(dir, "known_hosts"), "10.0.0.7 "+public+"\n203.0.113.5 "+public+"\n")
 	put(filepath.Join(dir, "seed.txt"), "JBSWY3DPEHPK3PXPJBSWY3DP\n")
 	put(filepath.Join(dir, "answers.json"), answers[0])
+	put(filepath.Join(dir, "enable.txt"), "enable-me\n")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

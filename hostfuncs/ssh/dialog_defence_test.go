@@ -99,13 +99,15 @@ func TestDialogOpeningIsBefore(t *testing.T) {
 // phase before, and the text does not leave.
 func TestDialogTheWayThereIsBefore(t *testing.T) {
 	t.Parallel()
-	dev := ios()
-	dev.Cut = "configure terminal"
-	d, f := dialog(t, dev, ssh.DialogConfig{Platform: ssh.IOS, Privileged: true, Enable: secret(enableSecret)})
-	_, err := d.Send(t.Context(), ssh.Input{Mode: ssh.Configure, Text: "interface Ethernet1"})
-	wantError(t, err, hostfuncs.Lost, hostfuncs.Before, "fake1")
-	if typed := f.Typed(); slices.Contains(typed, "interface Ethernet1") {
-		t.Errorf("sent all the same: %q", typed)
+	for _, step := range []string{"enable", "configure terminal"} {
+		dev := ios()
+		dev.Cut = step
+		d, f := dialog(t, dev, ssh.DialogConfig{Platform: ssh.IOS, Enable: secret(enableSecret)})
+		_, err := d.Send(t.Context(), ssh.Input{Mode: ssh.Configure, Text: "interface Ethernet1"})
+		wantError(t, err, hostfuncs.Lost, hostfuncs.Before, "fake1")
+		if typed := f.Typed(); typed[len(typed)-1] != step {
+			t.Errorf("cut at %q: typed %q", step, typed)
+		}
 	}
 }
 
@@ -152,17 +154,15 @@ func TestDialogIsOver(t *testing.T) {
 	dev.Hang = "hang"
 	d, f := dialog(t, dev, ssh.DialogConfig{Platform: ssh.IOS})
 	first, second := make(chan error, 1), make(chan error, 1)
-	begun := make(chan struct{})
 	go func() {
-		_, err := d.Send(t.Context(), ssh.Input{Text: "hang", Begin: func(context.Context, string) error { close(begun); return nil }})
+		_, err := d.Send(t.Context(), ssh.Input{Text: "hang"})
 		first <- err
 	}()
-	<-begun
+	eventually(t, "the first line", func() bool { return slices.Contains(f.Typed(), "hang") })
 	go func() {
 		_, err := d.Send(t.Context(), ssh.Input{Text: "show version"})
 		second <- err
 	}()
-	eventually(t, "the first line", func() bool { return slices.Contains(f.Typed(), "hang") })
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

@@ -48,7 +48,8 @@ type platform struct {
 // What a command line says of a line that it does not take, at the line's beginning.
 var (
 	genericRefusal = regexp.MustCompile(`^$.`) // matches nothing
-	ciscoRefusal   = regexp.MustCompile(`(?i)^\s*(% ?(invalid|incomplete|ambiguous|unknown|unrecognized|bad |error|access denied|authorization|permission|not |cannot|can't|failed|command)|\^?%? ?command authorization failed|command rejected|error: )`)
+	ciscoRefusal   = regexp.MustCompile(`(?i)^\s*(% ?(invalid|incomplete|ambiguous|unknown|unrecognized|bad |error|access denied|authorization|permission|not |cannot|can't|failed|command|specify |no such |\S+ overlaps with )|\^?%? ?command authorization failed|command rejected|error: )`)
+	frrRefusal     = regexp.MustCompile(`^\s*(% ?\S|BGP is already running; )`) // FRRouting marks what went wrong, and nothing else, by %
 	junosRefusal   = regexp.MustCompile(`(?i)^\s*(syntax error|unknown command|error:|invalid |missing argument|.* is ambiguous\.?$|permission denied|configuration check-out failed)`)
 )
 
@@ -86,7 +87,7 @@ func (p Platform) of() (platform, bool) {
 	case EOS:
 		cisco.prepare = []string{"terminal length 0", "terminal width 32767"}
 	case FRR:
-		cisco.prepare = []string{"terminal length 0"}
+		cisco.prepare, cisco.refused = []string{"terminal length 0"}, frrRefusal
 	case Junos:
 		return platform{
 			prepare: []string{"set cli screen-length 0", "set cli screen-width 0"}, configure: "configure", leave: "exit configuration-mode",
