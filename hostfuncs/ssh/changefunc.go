@@ -8,12 +8,13 @@ import (
 
 // MkdirRequest is the request of ssh_mkdir (schemas/hostfuncs/ssh_mkdir.json).
 type MkdirRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	Parents    bool   `json:"parents,omitempty"`
-	Mode       string `json:"mode,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	Parents    bool           `json:"parents,omitempty"`
+	Mode       string         `json:"mode,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // MkdirResult is the result of ssh_mkdir.
@@ -25,12 +26,13 @@ type MkdirResult struct {
 
 // RemoveRequest is the request of ssh_remove (schemas/hostfuncs/ssh_remove.json).
 type RemoveRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	Recursive  bool   `json:"recursive,omitempty"`
-	MaxEntries int    `json:"max_entries,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	Recursive  bool           `json:"recursive,omitempty"`
+	MaxEntries int            `json:"max_entries,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // RemoveResult is the result of ssh_remove.
@@ -43,12 +45,13 @@ type RemoveResult struct {
 
 // ChmodRequest is the request of ssh_chmod (schemas/hostfuncs/ssh_chmod.json).
 type ChmodRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	Mode       string `json:"mode,omitempty"`
-	Owner      string `json:"owner,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	Mode       string         `json:"mode,omitempty"`
+	Owner      string         `json:"owner,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // ChmodResult is the result of ssh_chmod.
@@ -65,12 +68,12 @@ type ChmodResult struct {
 func (p *Pool) mkdir(ctx context.Context, s *hostfuncs.Session, req MkdirRequest) (MkdirResult, error) {
 	const name = "ssh_mkdir"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	mode := f.mode(req.Mode)
 	if err := f.err(name); err != nil {
 		return MkdirResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return MkdirResult{}, err
 	}
@@ -87,12 +90,12 @@ func (p *Pool) mkdir(ctx context.Context, s *hostfuncs.Session, req MkdirRequest
 func (p *Pool) remove(ctx context.Context, s *hostfuncs.Session, req RemoveRequest) (RemoveResult, error) {
 	const name = "ssh_remove"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	f.add(req.MaxEntries < 0 || req.MaxEntries > maxEntries, "max_entries is not between 0 and 10000")
 	if err := f.err(name); err != nil {
 		return RemoveResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return RemoveResult{}, err
 	}
@@ -109,13 +112,13 @@ func (p *Pool) remove(ctx context.Context, s *hostfuncs.Session, req RemoveReque
 func (p *Pool) chmod(ctx context.Context, s *hostfuncs.Session, req ChmodRequest) (ChmodResult, error) {
 	const name = "ssh_chmod"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	c := Chmod{Path: req.Path, Mode: f.mode(req.Mode)}
 	c.UID, c.GID = f.owner(req.Owner)
 	if err := f.err(name); err != nil {
 		return ChmodResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return ChmodResult{}, err
 	}

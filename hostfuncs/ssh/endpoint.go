@@ -39,7 +39,8 @@ type Endpoint struct {
 	// address of a pooled connection before that is used.
 	Check hostfuncs.Check
 
-	tunnels bool // it is a jump host
+	tunnels bool    // it is a jump host
+	actor   *Become // who acts on files; nil: who logs in
 }
 
 // Trust says which host keys are taken beside pinned ones.

@@ -14,34 +14,38 @@ import (
 
 // PutRequest is the request of ssh_put (schemas/hostfuncs/ssh_put.json).
 type PutRequest struct {
-	Target        string `json:"target,omitempty"`
-	Credential    string `json:"credential,omitempty"`
-	Path          string `json:"path"`
-	Content       string `json:"content,omitempty"`
-	ContentBase64 []byte `json:"content_base64,omitempty"`
-	Mode          string `json:"mode,omitempty"`
-	Owner         string `json:"owner,omitempty"`
-	TimeoutMS     int64  `json:"timeout_ms,omitempty"`
+	Target        string         `json:"target,omitempty"`
+	Credential    string         `json:"credential,omitempty"`
+	Path          string         `json:"path"`
+	Content       string         `json:"content,omitempty"`
+	ContentBase64 []byte         `json:"content_base64,omitempty"`
+	Mode          string         `json:"mode,omitempty"`
+	Owner         string         `json:"owner,omitempty"`
+	Become        *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS     int64          `json:"timeout_ms,omitempty"`
 }
 
 // PutResult is the result of ssh_put.
 type PutResult struct {
-	Target  string `json:"target"`
-	Path    string `json:"path"`
-	Size    int64  `json:"size"`
-	SHA256  string `json:"sha256"`
-	Mode    string `json:"mode"`
-	Changed bool   `json:"changed"`
-	Atomic  bool   `json:"atomic"`
+	Target  string  `json:"target"`
+	Path    string  `json:"path"`
+	Size    int64   `json:"size"`
+	SHA256  string  `json:"sha256"`
+	Mode    string  `json:"mode"`
+	UID     *uint32 `json:"uid,omitempty"`
+	GID     *uint32 `json:"gid,omitempty"`
+	Changed bool    `json:"changed"`
+	Atomic  bool    `json:"atomic"`
 }
 
 // GetRequest is the request of ssh_get (schemas/hostfuncs/ssh_get.json).
 type GetRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	MaxBytes   int    `json:"max_bytes,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	MaxBytes   int            `json:"max_bytes,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // GetResult is the result of ssh_get.
@@ -61,11 +65,12 @@ type GetResult struct {
 
 // StatRequest is the request of ssh_stat (schemas/hostfuncs/ssh_stat.json).
 type StatRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	Follow     bool   `json:"follow,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	Follow     bool           `json:"follow,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // StatResult is the result of ssh_stat.
@@ -78,11 +83,12 @@ type StatResult struct {
 
 // ListRequest is the request of ssh_list (schemas/hostfuncs/ssh_list.json).
 type ListRequest struct {
-	Target     string `json:"target,omitempty"`
-	Credential string `json:"credential,omitempty"`
-	Path       string `json:"path"`
-	Limit      int    `json:"limit,omitempty"`
-	TimeoutMS  int64  `json:"timeout_ms,omitempty"`
+	Target     string         `json:"target,omitempty"`
+	Credential string         `json:"credential,omitempty"`
+	Path       string         `json:"path"`
+	Limit      int            `json:"limit,omitempty"`
+	Become     *BecomeRequest `json:"become,omitempty"`
+	TimeoutMS  int64          `json:"timeout_ms,omitempty"`
 }
 
 // ListResult is the result of ssh_list.
@@ -111,8 +117,9 @@ type FileEntry struct {
 const defaultEntries = 1000
 
 // file checks what the requests of all functions for files have.
-func (f *faults) file(target, credential, path string, timeoutMS int64) {
-	f.call(target, credential, timeoutMS)
+func (f *faults) file(at filePlace, path string, timeoutMS int64) {
+	f.call(at.target, at.credential, timeoutMS)
+	f.become(at.become)
 	if err := checkPath(path); err != nil {
 		*f = append(*f, err)
 	}
@@ -148,7 +155,7 @@ func (p *Pool) put(ctx context.Context, s *hostfuncs.Session, req PutRequest) (P
 	if err != nil {
 		return PutResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return PutResult{}, err
 	}
@@ -160,14 +167,15 @@ func (p *Pool) put(ctx context.Context, s *hostfuncs.Session, req PutRequest) (P
 		return PutResult{}, err
 	}
 	return PutResult{
-		Target: e.Name, Path: s.RedactString(req.Path), Size: out.Size, SHA256: out.SHA256, Mode: octal(out.Mode), Changed: out.Changed, Atomic: out.Atomic,
+		Target: e.Name, Path: s.RedactString(req.Path), Size: out.Size, SHA256: out.SHA256, Mode: octal(out.Mode),
+		UID: out.UID, GID: out.GID, Changed: out.Changed, Atomic: out.Atomic,
 	}, nil
 }
 
 // file checks a request against the schema's bounds and returns what to write.
 func (r PutRequest) file() (Put, error) {
 	var f faults
-	f.file(r.Target, r.Credential, r.Path, r.TimeoutMS)
+	f.file(r.place(), r.Path, r.TimeoutMS)
 	f.add(r.Content != "" && len(r.ContentBase64) > 0, "give one of content and content_base64")
 	w := Put{Path: r.Path, Content: []byte(r.Content)}
 	if len(r.ContentBase64) > 0 {
@@ -219,12 +227,12 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 func (p *Pool) get(ctx context.Context, s *hostfuncs.Session, req GetRequest) (GetResult, error) {
 	const name = "ssh_get"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	f.add(req.MaxBytes < 0 || req.MaxBytes > maxOutput, "max_bytes is not between 0 and 67108864")
 	if err := f.err(name); err != nil {
 		return GetResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return GetResult{}, err
 	}
@@ -251,11 +259,11 @@ func (p *Pool) get(ctx context.Context, s *hostfuncs.Session, req GetRequest) (G
 func (p *Pool) stat(ctx context.Context, s *hostfuncs.Session, req StatRequest) (StatResult, error) {
 	const name = "ssh_stat"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	if err := f.err(name); err != nil {
 		return StatResult{}, err
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return StatResult{}, err
 	}
@@ -277,7 +285,7 @@ func (p *Pool) stat(ctx context.Context, s *hostfuncs.Session, req StatRequest) 
 func (p *Pool) list(ctx context.Context, s *hostfuncs.Session, req ListRequest) (ListResult, error) {
 	const name = "ssh_list"
 	var f faults
-	f.file(req.Target, req.Credential, req.Path, req.TimeoutMS)
+	f.file(req.place(), req.Path, req.TimeoutMS)
 	f.add(req.Limit < 0 || req.Limit > maxEntries, "limit is not between 0 and 10000")
 	if err := f.err(name); err != nil {
 		return ListResult{}, err
@@ -285,7 +293,7 @@ func (p *Pool) list(ctx context.Context, s *hostfuncs.Session, req ListRequest) 
 	if req.Limit == 0 {
 		req.Limit = defaultEntries
 	}
-	e, err := target(ctx, s, name, req.Target, req.Credential)
+	e, err := fileTarget(ctx, s, name, req.place())
 	if err != nil {
 		return ListResult{}, err
 	}

@@ -45,7 +45,7 @@ func (p *Pool) Get(ctx context.Context, e Endpoint, name string, limit int) (Fil
 		out, err = f.get(ctx, name, limit)
 		return err
 	})
-	if errors.Is(err, errNoSFTP) {
+	if e.actor == nil && errors.Is(err, errNoSFTP) {
 		out, err = p.getSCP(ctx, e, name, limit, false)
 	}
 	if err != nil {

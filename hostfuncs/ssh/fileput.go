@@ -31,11 +31,19 @@ type Put struct {
 
 // Written is a file that has been put.
 type Written struct {
-	Size    int64
-	SHA256  string // of the content, hexadecimal
-	Mode    uint32
-	Changed bool // false: all was so already, and nothing was sent
-	Atomic  bool // false: for a moment there was no file at the path
+	Size   int64
+	SHA256 string // of the content, hexadecimal
+	Mode   uint32
+	// UID and GID are the owner; nil: not known, as over scp.
+	UID, GID *uint32
+	Changed  bool // false: all was so already, and nothing was sent
+	Atomic   bool // false: for a moment there was no file at the path
+}
+
+// belong notes whose the file is.
+func (w *Written) belong(uid, gid int) {
+	user, group := uint32(uid), uint32(gid) //nolint:gosec // they came from 32 bits
+	w.UID, w.GID = &user, &group
 }
 
 // Hash returns the SHA-256, in hexadecimal, of what is to be written and where.
@@ -86,7 +94,7 @@ func (p *Pool) Put(ctx context.Context, e Endpoint, w Put) (Written, error) {
 		out, err = f.put(ctx, w)
 		return err
 	})
-	if errors.Is(err, errNoSFTP) {
+	if e.actor == nil && errors.Is(err, errNoSFTP) {
 		out, err = p.putSCP(ctx, e, w)
 	}
 	if err != nil {
@@ -106,10 +114,13 @@ func (f *files) put(ctx context.Context, w Put) (Written, error) {
 	w.inherit(there)
 	out.Mode = *w.Mode
 	same, err := f.same(ctx, there, w.Path, out)
-	switch {
-	case err != nil:
+	if err != nil {
 		return out, f.fail(ctx, doing, err)
-	case same && w.fits(*there):
+	}
+	if same {
+		out.belong(w.owner(*there))
+	}
+	if same && w.fits(*there) {
 		return out, nil
 	}
 	if err := f.act(ctx, w.Begin, w.Hash()); err != nil {
@@ -239,7 +250,7 @@ func fileMode(bits uint32) fs.FileMode {
 // replace writes the content to a new file and puts that in its place.
 func (f *files) replace(ctx context.Context, doing string, w Put, there *FileInfo, out Written) (Written, error) {
 	temp := path.Join(path.Dir(w.Path), "."+newNonce())
-	err := f.write(ctx, temp, w, out)
+	err := f.write(ctx, temp, w, &out)
 	if err == nil {
 		out.Atomic, err = f.rename(ctx, temp, w.Path, there != nil)
 	}
@@ -261,7 +272,7 @@ func (f *files) replace(ctx context.Context, doing string, w Put, there *FileInf
 }
 
 // write makes a new file, whole and checked, with its owner and mode.
-func (f *files) write(ctx context.Context, temp string, w Put, want Written) error {
+func (f *files) write(ctx context.Context, temp string, w Put, want *Written) error {
 	file, err := f.client.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return err //nolint:wrapcheck // the caller says what was tried
@@ -276,7 +287,7 @@ func (f *files) write(ctx context.Context, temp string, w Put, want Written) err
 			return fmt.Errorf("flush it to disk: %w", err)
 		}
 	}
-	if err := f.verify(ctx, file, temp, w.Path, want); err != nil {
+	if err := f.verify(ctx, file, temp, w.Path, *want); err != nil {
 		return err
 	}
 	info, err := file.Stat()
@@ -286,6 +297,7 @@ func (f *files) write(ctx context.Context, temp string, w Put, want Written) err
 	if err := setAttributes(file, w, newFileInfo(info)); err != nil {
 		return fmt.Errorf("set owner and mode: %w", err)
 	}
+	want.belong(w.owner(newFileInfo(info)))
 	if err := ctx.Err(); err != nil {
 		return err //nolint:wrapcheck // the caller says what was tried
 	}

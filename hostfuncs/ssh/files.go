@@ -32,6 +32,10 @@ type files struct {
 	feed  *io.PipeWriter
 	quiet *time.Timer // cuts when the server has been silent for too long
 
+	opening *opening // nil: nobody becomes another user
+	nonce   string
+	lead    threshold // in the stream
+
 	words  *capture      // standard error
 	hushed chan struct{} // closed at its end
 
@@ -80,6 +84,9 @@ func (p *Pool) withStream(ctx context.Context, e Endpoint, do func(ctx context.C
 	if err := e.validate(); err != nil {
 		return err
 	}
+	if err := e.badActor(); err != nil {
+		return err
+	}
 	if err := p.begin(); err != nil {
 		return err
 	}
@@ -105,11 +112,17 @@ func (p *Pool) withStream(ctx context.Context, e Endpoint, do func(ctx context.C
 func (p *Pool) newFiles(e Endpoint, c *conn, ch channel) *files {
 	f := &files{pool: p, endpoint: e, conn: c, ch: ch, gone: make(chan struct{}), broken: make(chan struct{}), hushed: make(chan struct{})}
 	f.words = &capture{keep: maxWords, floodAt: math.MaxInt64}
+	said := f.words.write
+	if e.actor != nil {
+		f.nonce = newNonce()
+		f.lead.mark, f.opening = f.nonce+readyMark, newOpening(f.nonce, e.actor, said)
+		said = f.opening.write
+	}
 	f.pipe, f.feed = io.Pipe()
 	f.lift(0, func() { f.cut(errFlood) })
 	f.quiet = time.AfterFunc(p.opt.FileTimeout, func() { f.cut(errSilent) })
 	p.wg.Go(func() { xssh.DiscardRequests(ch.requests); close(f.gone) })
-	p.wg.Go(func() { defer close(f.hushed); pump(ch.Stderr(), f.words.write) })
+	p.wg.Go(func() { defer close(f.hushed); pump(ch.Stderr(), said) })
 	p.wg.Go(f.pump)
 	return f
 }
@@ -120,11 +133,13 @@ func (f *files) pump() {
 	for {
 		n, err := f.ch.Read(buf)
 		if n > 0 {
-			f.quiet.Reset(f.pool.opt.FileTimeout)
 			if f.received.Add(int64(n)) > f.budget.Load() {
 				(*f.overflow.Load())()
 			}
-			_, _ = f.feed.Write(buf[:n])
+			if b := f.lead.after(buf[:n]); len(b) > 0 {
+				f.quiet.Reset(f.pool.opt.FileTimeout)
+				_, _ = f.feed.Write(b)
+			}
 		}
 		if err != nil {
 			f.ended.Store(true)
@@ -162,6 +177,12 @@ func (f *files) lift(bytes int64, over func()) {
 
 // start asks for SFTP and for its version.
 func (f *files) start(ctx context.Context) error {
+	if f.endpoint.actor != nil {
+		if err := f.startAs(ctx); err != nil {
+			return err
+		}
+		return f.hello(ctx)
+	}
 	late := time.AfterFunc(f.pool.opt.StartTimeout, f.conn.abort)
 	ok, err := f.ch.SendRequest("subsystem", true, xssh.Marshal(struct{ Name string }{"sftp"}))
 	late.Stop()
@@ -171,12 +192,21 @@ func (f *files) start(ctx context.Context) error {
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s; enable its sftp subsystem, or send contents by ssh_exec", f.endpoint.place(), errNoSFTP, f.endpoint.Credential.Username)
 	}
+	return f.hello(ctx)
+}
+
+// hello asks for the version.
+func (f *files) hello(ctx context.Context) error {
+	var err error
 	f.client, err = sftp.NewClientPipe(f.pipe, private{f.ch}, sftp.UseConcurrentWrites(true))
 	if err == nil {
 		return nil
 	}
 	f.client = nil
-	if f.cutBy() == nil {
+	switch {
+	case f.cutBy() == nil && f.endpoint.actor != nil:
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s started an SFTP server as %s that did not speak SFTP (%.200q)%s", f.endpoint.place(), f.endpoint.who(), err.Error(), f.complaint())
+	case f.cutBy() == nil:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s granted SFTP and then did not speak it (%.200q): there is %w, no program behind the subsystem, a forced command, or text that the login shell prints", f.endpoint.place(), err.Error(), errNoSFTP)
 	}
 	return f.fail(ctx, "begin SFTP", err)
@@ -236,7 +266,7 @@ func (f *files) act(ctx context.Context, begin Begin, hash string) error {
 		return hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", f.endpoint.place())
 	}
 	if begin != nil {
-		if err := begin(ctx, hash); err != nil {
+		if err := begin(ctx, f.endpoint.hashAs(hash)); err != nil {
 			return asError(err)
 		}
 	}
@@ -277,7 +307,7 @@ func (f *files) fail(ctx context.Context, doing string, err error) *hostfuncs.Er
 	case errors.Is(err, os.ErrNotExist):
 		return hostfuncs.Errorf(hostfuncs.BadRequest, phase, "%s: there is no such file or folder", at)
 	case errors.Is(err, os.ErrPermission):
-		return hostfuncs.Errorf(hostfuncs.Denied, phase, "%s: user %s may not do that there; check owner and mode of the file and its folder", at, f.endpoint.Credential.Username)
+		return hostfuncs.Errorf(hostfuncs.Denied, phase, "%s: user %s may not do that there; check owner and mode of the file and its folder", at, f.endpoint.who())
 	case errors.Is(err, sftp.ErrSSHFxConnectionLost) && f.ended.Load(), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return hostfuncs.Errorf(hostfuncs.Lost, phase, "%s: the connection or its SFTP server ended before the answer", at)
 	case errors.As(err, &status):

@@ -7,6 +7,7 @@ type FolderInput struct {
 	Path     string  `json:"path"`
 	Parents  bool    `json:"parents,omitempty"`
 	Mode     string  `json:"mode,omitempty"`
+	Become   *Become `json:"become,omitempty"`
 	TimeoutS float64 `json:"timeout_s,omitempty"`
 }
 
@@ -17,7 +18,7 @@ type Changed struct {
 
 // Folder makes a folder.
 func Folder(c *step.Context, in FolderInput) (Changed, error) {
-	r, err := c.SSHMkdir(step.SSHMkdirRequest{Path: in.Path, Parents: in.Parents, Mode: in.Mode, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHMkdir(step.SSHMkdirRequest{Path: in.Path, Parents: in.Parents, Mode: in.Mode, Become: (*step.SSHMkdirBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return Changed{r.Changed}, err
 }
 
@@ -26,6 +27,7 @@ type RemoveInput struct {
 	Path       string  `json:"path"`
 	Recursive  bool    `json:"recursive,omitempty"`
 	MaxEntries int     `json:"max_entries,omitempty"`
+	Become     *Become `json:"become,omitempty"`
 	TimeoutS   float64 `json:"timeout_s,omitempty"`
 }
 
@@ -37,7 +39,7 @@ type RemoveOutput struct {
 
 // Remove takes a file or folder away.
 func Remove(c *step.Context, in RemoveInput) (RemoveOutput, error) {
-	r, err := c.SSHRemove(step.SSHRemoveRequest{Path: in.Path, Recursive: in.Recursive, MaxEntries: in.MaxEntries, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHRemove(step.SSHRemoveRequest{Path: in.Path, Recursive: in.Recursive, MaxEntries: in.MaxEntries, Become: (*step.SSHRemoveBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return RemoveOutput{Changed: r.Changed, Removed: r.Removed}, err
 }
 
@@ -46,6 +48,7 @@ type ModeInput struct {
 	Path     string  `json:"path"`
 	Mode     string  `json:"mode,omitempty"`
 	Owner    string  `json:"owner,omitempty"`
+	Become   *Become `json:"become,omitempty"`
 	TimeoutS float64 `json:"timeout_s,omitempty"`
 }
 
@@ -59,6 +62,6 @@ type ModeOutput struct {
 
 // Mode sets mode and owner of what is there.
 func Mode(c *step.Context, in ModeInput) (ModeOutput, error) {
-	r, err := c.SSHChmod(step.SSHChmodRequest{Path: in.Path, Mode: in.Mode, Owner: in.Owner, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHChmod(step.SSHChmodRequest{Path: in.Path, Mode: in.Mode, Owner: in.Owner, Become: (*step.SSHChmodBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	return ModeOutput{Changed: r.Changed, Mode: r.Mode, UID: r.Uid, GID: r.Gid}, err
 }

@@ -97,6 +97,53 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// TestBecomeIsPassedOn: by every action.
+func TestBecomeIsPassedOn(t *testing.T) {
+	t.Parallel()
+	as := files.Become{Method: "sudo", User: "app", Credential: "app-password"}
+	var asked []files.Become
+	h := steptest.New(t).SSHPut(func(r step.SSHPutRequest) (step.SSHPutResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHPutResult{Uid: new(7), Gid: new(8)}, nil
+	}).SSHGet(func(r step.SSHGetRequest) (step.SSHGetResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHGetResult{}, nil
+	}).SSHStat(func(r step.SSHStatRequest) (step.SSHStatResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHStatResult{}, nil
+	}).SSHList(func(r step.SSHListRequest) (step.SSHListResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHListResult{}, nil
+	}).SSHMkdir(func(r step.SSHMkdirRequest) (step.SSHMkdirResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHMkdirResult{}, nil
+	}).SSHRemove(func(r step.SSHRemoveRequest) (step.SSHRemoveResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHRemoveResult{}, nil
+	}).SSHChmod(func(r step.SSHChmodRequest) (step.SSHChmodResult, error) {
+		asked = append(asked, files.Become(*r.Become))
+		return step.SSHChmodResult{}, nil
+	})
+	put, err := steptest.Call(h, files.Put, files.PutInput{Path: "/f", Become: &as})
+	if d := cmp.Diff(files.PutOutput{UID: new(7), GID: new(8)}, put); err != nil || d != "" {
+		t.Errorf("put: %v (-want +got):\n%s", err, d)
+	}
+	_, get := steptest.Call(h, files.Get, files.GetInput{Path: "/f", Become: &as})
+	_, stat := steptest.Call(h, files.Stat, files.StatInput{Path: "/f", Become: &as})
+	_, list := steptest.Call(h, files.List, files.ListInput{Path: "/f", Become: &as})
+	_, folder := steptest.Call(h, files.Folder, files.FolderInput{Path: "/f", Become: &as})
+	_, remove := steptest.Call(h, files.Remove, files.RemoveInput{Path: "/f", Become: &as})
+	_, mode := steptest.Call(h, files.Mode, files.ModeInput{Path: "/f", Become: &as})
+	for i, err := range []*step.Error{get, stat, list, folder, remove, mode} {
+		if err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if d := cmp.Diff([]files.Become{as, as, as, as, as, as, as}, asked); d != "" {
+		t.Errorf("asked for (-want +got):\n%s", d)
+	}
+}
+
 // TestErrorsOfTheHostArePassedOn: with nothing beside them.
 func TestErrorsOfTheHostArePassedOn(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,13 @@ import "opsconductor.dev/sdk/go/step"
 
 func main() {}
 
+// Become says as which other user something is done to files.
+type Become struct {
+	Method     string `json:"method,omitempty"`
+	User       string `json:"user,omitempty"`
+	Credential string `json:"credential,omitempty"`
+}
+
 // PutInput is what files.put takes.
 type PutInput struct {
 	Path          string  `json:"path"`
@@ -14,6 +21,7 @@ type PutInput struct {
 	ContentBase64 []byte  `json:"content_base64,omitempty"`
 	Mode          string  `json:"mode,omitempty"`
 	Owner         string  `json:"owner,omitempty"`
+	Become        *Become `json:"become,omitempty"`
 	TimeoutS      float64 `json:"timeout_s,omitempty"`
 }
 
@@ -23,24 +31,27 @@ type PutOutput struct {
 	Size    int    `json:"size"`
 	SHA256  string `json:"sha256"`
 	Mode    string `json:"mode"`
+	UID     *int   `json:"uid,omitempty"`
+	GID     *int   `json:"gid,omitempty"`
 	Atomic  bool   `json:"atomic"`
 }
 
 // Put makes a file have a content.
 func Put(c *step.Context, in PutInput) (PutOutput, error) {
 	r, err := c.SSHPut(step.SSHPutRequest{
-		Path: in.Path, Content: in.Content, ContentBase64: in.ContentBase64, Mode: in.Mode, Owner: in.Owner, TimeoutMS: step.Milliseconds(in.TimeoutS),
+		Path: in.Path, Content: in.Content, ContentBase64: in.ContentBase64, Mode: in.Mode, Owner: in.Owner, Become: (*step.SSHPutBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS),
 	})
 	if err != nil {
 		return PutOutput{}, err
 	}
-	return PutOutput{Changed: r.Changed, Size: r.Size, SHA256: r.Sha256, Mode: r.Mode, Atomic: r.Atomic}, nil
+	return PutOutput{Changed: r.Changed, Size: r.Size, SHA256: r.Sha256, Mode: r.Mode, UID: r.Uid, GID: r.Gid, Atomic: r.Atomic}, nil
 }
 
 // GetInput is what files.get takes.
 type GetInput struct {
 	Path     string  `json:"path"`
 	MaxBytes int     `json:"max_bytes,omitempty"`
+	Become   *Become `json:"become,omitempty"`
 	TimeoutS float64 `json:"timeout_s,omitempty"`
 }
 
@@ -56,7 +67,7 @@ type GetOutput struct {
 
 // Get reads a whole file.
 func Get(c *step.Context, in GetInput) (GetOutput, error) {
-	r, err := c.SSHGet(step.SSHGetRequest{Path: in.Path, MaxBytes: in.MaxBytes, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHGet(step.SSHGetRequest{Path: in.Path, MaxBytes: in.MaxBytes, Become: (*step.SSHGetBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return GetOutput{}, err
 	}
@@ -67,6 +78,7 @@ func Get(c *step.Context, in GetInput) (GetOutput, error) {
 type StatInput struct {
 	Path     string  `json:"path"`
 	Follow   bool    `json:"follow,omitempty"`
+	Become   *Become `json:"become,omitempty"`
 	TimeoutS float64 `json:"timeout_s,omitempty"`
 }
 
@@ -84,7 +96,7 @@ type StatOutput struct {
 
 // Stat says what is at a path.
 func Stat(c *step.Context, in StatInput) (StatOutput, error) {
-	r, err := c.SSHStat(step.SSHStatRequest{Path: in.Path, Follow: in.Follow, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHStat(step.SSHStatRequest{Path: in.Path, Follow: in.Follow, Become: (*step.SSHStatBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return StatOutput{}, err
 	}
@@ -96,6 +108,7 @@ func Stat(c *step.Context, in StatInput) (StatOutput, error) {
 type ListInput struct {
 	Path     string  `json:"path"`
 	Limit    int     `json:"limit,omitempty"`
+	Become   *Become `json:"become,omitempty"`
 	TimeoutS float64 `json:"timeout_s,omitempty"`
 }
 
@@ -119,7 +132,7 @@ type Entry struct {
 
 // List says what is in a folder.
 func List(c *step.Context, in ListInput) (ListOutput, error) {
-	r, err := c.SSHList(step.SSHListRequest{Path: in.Path, Limit: in.Limit, TimeoutMS: step.Milliseconds(in.TimeoutS)})
+	r, err := c.SSHList(step.SSHListRequest{Path: in.Path, Limit: in.Limit, Become: (*step.SSHListBecome)(in.Become), TimeoutMS: step.Milliseconds(in.TimeoutS)})
 	if err != nil {
 		return ListOutput{}, err
 	}

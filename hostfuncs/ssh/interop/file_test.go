@@ -39,6 +39,60 @@ func files() []row {
 	}})
 }
 
+// filesAs are files that root alone may touch, by accounts that may become root.
+func filesAs() []row {
+	free, asks := "$a ALL=(ALL) NOPASSWD: ALL", "$a ALL=(ALL) ALL"
+	return []row{
+		{"OpenSSH, files as root by sudo, without a password", func(t *testing.T) { rootsFile(t, login(t, account(t, free)), nil) }},
+		{"OpenSSH, files as root by sudo, with a password", func(t *testing.T) {
+			a := account(t, asks)
+			rootsFile(t, login(t, a), sshtest.Plain(a.Password))
+		}},
+		{"OpenSSH, files as root by sudo in a terminal of its own", func(t *testing.T) {
+			a := account(t, asks, "Defaults:$a use_pty")
+			rootsFile(t, login(t, a), sshtest.Plain(a.Password))
+		}},
+		{"dropbear, files as root by sudo", func(t *testing.T) {
+			a := account(t, asks)
+			rootsFile(t, dropbearWith(t, a), sshtest.Plain(a.Password))
+		}},
+		{"OpenSSH, files as root by sudo, wrong password", func(t *testing.T) {
+			e := login(t, account(t, asks)).As(&ssh.Become{Password: sshtest.Plain("not this one")})
+			_, err := pool(t, patient()).Stat(t.Context(), e, "/", false)
+			sshtest.WantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, "wrong password", "Nothing was done there")
+		}},
+		{"OpenSSH, files as root by sudo, no sftp-server", func(t *testing.T) {
+			e := login(t, account(t, free), `ForceCommand exec /bin/sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed s/sftp-server/none/g)"`)
+			_, err := pool(t, patient()).Stat(t.Context(), e.As(&ssh.Become{}), "/", false)
+			sshtest.WantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "no sftp-server that root could start")
+		}},
+	}
+}
+
+// rootsFile writes a file into a folder of root's alone, and looks at it from here.
+func rootsFile(t *testing.T, e ssh.Endpoint, password hostfuncs.Secret) {
+	t.Helper()
+	p, name, content := pool(t, patient()), filepath.Join(t.TempDir(), "f"), bytes.Repeat([]byte("a\x00\xff\r\x04\n"), 300_000)
+	if err := os.Chmod(filepath.Dir(name), 0o700); err != nil { //nolint:gosec // a folder
+		t.Fatal(err)
+	}
+	as := e.As(&ssh.Become{Password: password})
+	w, err := p.Put(t.Context(), as, ssh.Put{Path: name, Content: content, Mode: new(uint32(0o400))})
+	if err != nil || !w.Changed || !w.Atomic || w.Mode != 0o400 || w.UID == nil || *w.UID != 0 {
+		t.Fatalf("put: %+v, %v; want an atomic change of root's with mode 0400", w, err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("on disk are %d bytes (%v), want %d", len(got), err, len(content))
+	}
+	got, err := p.Get(t.Context(), as, name, len(content))
+	if err != nil || !bytes.Equal(got.Content, content) || got.OverSCP {
+		t.Errorf("get: %d bytes, over scp %t, %v; want %d", len(got.Content), got.OverSCP, err, len(content))
+	}
+	if left, err := os.ReadDir(filepath.Dir(name)); err != nil || len(left) != 1 {
+		t.Errorf("%d files are in the folder (%v), want one", len(left), err)
+	}
+}
+
 // putAndGet writes a file twice and reads it.
 func putAndGet(t *testing.T, e ssh.Endpoint, scp bool) {
 	t.Helper()

@@ -38,7 +38,7 @@ func TestMatrix(t *testing.T) {
 	var all, passed, skipped atomic.Int32
 	began := time.Now()
 	t.Run("rows", func(t *testing.T) {
-		for _, group := range []func() []row{openssh, limits, trust, agents, accounts, files, guards, devices, fanOuts, hostile, jumps, tunnels} {
+		for _, group := range []func() []row{openssh, limits, trust, agents, accounts, files, filesAs, guards, devices, fanOuts, hostile, jumps, tunnels} {
 			for _, r := range group() {
 				t.Run(r.name, func(t *testing.T) {
 					t.Parallel()

@@ -127,9 +127,25 @@ type SSHChmodRequest struct {
 	// Permission bits, as octal digits. Left out: they stay.
 	Mode string `json:"mode,omitempty"`
 	// Numbers of user and group: 0:0, 1000 or :100. What is left out stays.
-	Owner string `json:"owner,omitempty"`
+	Owner  string          `json:"owner,omitempty"`
+	Become *SSHChmodBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHChmodBecome is part of what ssh_chmod is asked or answers. The user that acts on the files,
+// taken on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHChmodBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHChmodResult is what ssh_chmod answers.
@@ -415,9 +431,25 @@ type SSHGetRequest struct {
 	// folder into which the server puts the account. No NUL characters.
 	Path string `json:"path"`
 	// Bytes that the file may have. 0, or more than the attempt's limit: the attempt's limit.
-	MaxBytes int `json:"max_bytes,omitempty"`
+	MaxBytes int           `json:"max_bytes,omitempty"`
+	Become   *SSHGetBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHGetBecome is part of what ssh_get is asked or answers. The user that acts on the files, taken
+// on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHGetBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHGetResult is what ssh_get answers.
@@ -462,9 +494,25 @@ type SSHListRequest struct {
 	// account. No NUL characters.
 	Path string `json:"path"`
 	// Entries to return at most. 0: 1000.
-	Limit int `json:"limit,omitempty"`
+	Limit  int            `json:"limit,omitempty"`
+	Become *SSHListBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHListBecome is part of what ssh_list is asked or answers. The user that acts on the files,
+// taken on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHListBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHListResult is what ssh_list answers.
@@ -522,9 +570,25 @@ type SSHMkdirRequest struct {
 	Parents bool `json:"parents,omitempty"`
 	// Permission bits of the folder itself, as octal digits, when it is made. Left out: as the server
 	// makes it.
-	Mode string `json:"mode,omitempty"`
+	Mode   string          `json:"mode,omitempty"`
+	Become *SSHMkdirBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHMkdirBecome is part of what ssh_mkdir is asked or answers. The user that acts on the files,
+// taken on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHMkdirBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHMkdirResult is what ssh_mkdir answers.
@@ -615,10 +679,26 @@ type SSHPutRequest struct {
 	Mode string `json:"mode,omitempty"`
 	// Numbers of user and group: 0:0, 1000 or :100. Left out: those of the file that is there, else
 	// whom the server makes the owner.
-	Owner string `json:"owner,omitempty"`
+	Owner  string        `json:"owner,omitempty"`
+	Become *SSHPutBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has. When it is
 	// over what was begun is removed.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHPutBecome is part of what ssh_put is asked or answers. The user that acts on the files, taken
+// on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHPutBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHPutResult is what ssh_put answers.
@@ -633,6 +713,10 @@ type SSHPutResult struct {
 	Sha256 string `json:"sha256"`
 	// Permission bits, as four octal digits.
 	Mode string `json:"mode"`
+	// Number of the owner. Absent when it is not known, as over scp.
+	Uid *int `json:"uid,omitempty"`
+	// Number of the group. Absent when it is not known, as over scp.
+	Gid *int `json:"gid,omitempty"`
 	// False: content, mode and owner were so already, and nothing was done.
 	Changed bool `json:"changed"`
 	// False: the server cannot rename over a file, so for a moment there was none at the path, or (by
@@ -658,9 +742,25 @@ type SSHRemoveRequest struct {
 	// Remove a folder with all that is in it. Without it a folder must be empty.
 	Recursive bool `json:"recursive,omitempty"`
 	// With recursive: of a folder with more entries nothing is removed. 0: 1000.
-	MaxEntries int `json:"max_entries,omitempty"`
+	MaxEntries int              `json:"max_entries,omitempty"`
+	Become     *SSHRemoveBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHRemoveBecome is part of what ssh_remove is asked or answers. The user that acts on the files,
+// taken on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHRemoveBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHRemoveResult is what ssh_remove answers.
@@ -764,9 +864,25 @@ type SSHStatRequest struct {
 	// puts the account. No NUL characters.
 	Path string `json:"path"`
 	// Follow a symbolic link at the path.
-	Follow bool `json:"follow,omitempty"`
+	Follow bool           `json:"follow,omitempty"`
+	Become *SSHStatBecome `json:"become,omitempty"`
 	// Milliseconds for the whole call, connecting included. 0: as long as the attempt has.
 	TimeoutMS int `json:"timeout_ms,omitempty"`
+}
+
+// SSHStatBecome is part of what ssh_stat is asked or answers. The user that acts on the files,
+// taken on by a program that starts /bin/sh and then the server's SFTP program as that user, so the
+// target's rules have to allow that. When it fails the error is become_failed, and nothing was
+// done. Paths that do not begin with / start in that user's home. There is no going on by scp.
+type SSHStatBecome struct {
+	// The program that takes on the user. Empty: sudo. doas and su read a password from a terminal,
+	// through which no files go: with them there may be none.
+	Method string `json:"method,omitempty"`
+	// The user's name. Empty: root.
+	User string `json:"user,omitempty"`
+	// Name of the credential whose password answers sudo's prompt, once. Empty: for sudo the password
+	// that was used to log in; otherwise none, and a program that asks for one is an error.
+	Credential string `json:"credential,omitempty"`
 }
 
 // SSHStatResult is what ssh_stat answers.
