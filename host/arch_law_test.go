@@ -80,7 +80,7 @@ func rooms() map[string]room {
 		"host/registry/wasmfile/wasmtest": {may: []string{"host/registry/wasmfile"}, tests: t},
 		"host/registry/schema":            {may: []string{nouns, "schemas"}, tests: t, noHTTP: true},
 		"host/vault":                      {may: []string{nouns}, tests: t},
-		"host/inventory":                  {may: []string{nouns, "host/store", "host/workflow/expr"}, tests: t},
+		"host/inventory":                  {may: []string{nouns, "host/store", "host/workflow/expr", "hostfuncs/ssh/krl"}, tests: t},
 		"host/policy":                     {may: []string{nouns, "host/workflow", "host/workflow/expr"}, tests: t, pure: true, noHTTP: true},
 
 		"host/service": {
@@ -107,7 +107,8 @@ func rooms() map[string]room {
 
 		// A test in hostfuncs holds its words equal to automation's.
 		"hostfuncs":              {tests: []string{nouns, "schemas", "hostfuncs/..."}},
-		"hostfuncs/ssh":          {may: []string{"hostfuncs"}, tests: []string{"schemas", "hostfuncs/..."}},
+		"hostfuncs/ssh":          {may: []string{"hostfuncs", "hostfuncs/ssh/krl"}, tests: []string{"schemas", "hostfuncs/..."}},
+		"hostfuncs/ssh/krl":      {},
 		"hostfuncs/ssh/interop":  {tests: []string{"hostfuncs/..."}},
 		"hostfuncs/ssh/sshtest":  {may: []string{"hostfuncs", "hostfuncs/ssh"}, tests: []string{"hostfuncs/..."}},
 		"hostfuncs/winrm":        {may: []string{"hostfuncs"}, tests: []string{"schemas", "hostfuncs/..."}},

@@ -14,6 +14,9 @@ type SSHSettings struct {
 	// base64) of hosts and of authorities, fingerprints ("SHA256:…") of either, and
 	// serial numbers of certificates ("serial:7").
 	Revoked []string
+	// KRL is a key revocation list of OpenSSH (PROTOCOL.krl): what it revokes of hosts,
+	// authorities, users' keys and certificates is never taken; empty: there is none.
+	KRL []byte
 	// FirstUse: a target without pinned keys and authorities is taken with the key
 	// that it shows first, which Broker.LearnHostKeys stores.
 	FirstUse bool

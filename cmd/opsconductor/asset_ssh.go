@@ -14,6 +14,7 @@ type assetSSHFlags struct {
 	jump           string
 	authorityFiles []string
 	knownHosts     string
+	krl            string
 }
 
 func (f *assetSSHFlags) add(cmd *cobra.Command) {
@@ -23,6 +24,7 @@ func (f *assetSSHFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.settings.Authorities, "host-ca", nil, `public key of an authority whose host certificates are taken: "TYPE BASE64"`)
 	flags.StringArrayVar(&f.authorityFiles, "host-ca-file", nil, "file with such keys, a line each")
 	flags.StringArrayVar(&f.settings.Revoked, "revoke", nil, `a host key or authority that is never taken: "TYPE BASE64", SHA256:…, or serial:N of a certificate`)
+	flags.StringVar(&f.krl, "revoke-krl", "", "file with a key revocation list of OpenSSH (ssh-keygen -k), - for standard input: what it revokes is never taken or offered; \"\": none")
 	flags.BoolVar(&f.settings.FirstUse, "first-use", false, "take and pin the host key that it shows first, while none is pinned")
 	flags.BoolVar(&f.settings.Rotate, "rotate", false, "pin host keys too that it proves to have beside a pinned one")
 	flags.StringVar(&f.knownHosts, "known-hosts", "", "file in the format of known_hosts, - for standard input: what it says of the address is added to what is trusted")
@@ -44,6 +46,13 @@ func (f *assetSSHFlags) read(c *cli, r *client.AssetRequest) error {
 		}
 		r.KnownHosts = string(b)
 	}
+	if f.krl != "" {
+		b, err := c.readInput(f.krl, maxDefinition)
+		if err != nil {
+			return err
+		}
+		f.settings.KRL = b
+	}
 	f.settings.Jump = client.AssetID(f.jump)
 	r.SSH = f.settings
 	return nil
@@ -54,8 +63,9 @@ func mergeSSH(r *client.AssetRequest, given client.AssetRequest, changed func(st
 	for flag, take := range map[string]func(){
 		"ssh-profile": func() { r.SSH.Profile = given.SSH.Profile }, "jump": func() { r.SSH.Jump = given.SSH.Jump },
 		"host-ca": func() { r.SSH.Authorities = given.SSH.Authorities }, "host-ca-file": func() { r.SSH.Authorities = given.SSH.Authorities },
-		"revoke": func() { r.SSH.Revoked = given.SSH.Revoked }, "first-use": func() { r.SSH.FirstUse = given.SSH.FirstUse },
-		"rotate": func() { r.SSH.Rotate = given.SSH.Rotate },
+		"revoke": func() { r.SSH.Revoked = given.SSH.Revoked }, "revoke-krl": func() { r.SSH.KRL = given.SSH.KRL },
+		"first-use": func() { r.SSH.FirstUse = given.SSH.FirstUse },
+		"rotate":    func() { r.SSH.Rotate = given.SSH.Rotate },
 	} {
 		if changed(flag) {
 			take()
@@ -78,6 +88,9 @@ func sshPairs(s client.AssetSSH) []pair {
 	}
 	for _, key := range s.Revoked {
 		add("revoked", key)
+	}
+	if len(s.KRL) > 0 {
+		add("revocation list", strconv.Itoa(len(s.KRL))+" bytes")
 	}
 	add("first use", strconv.FormatBool(s.FirstUse))
 	add("rotate", strconv.FormatBool(s.Rotate))

@@ -33,6 +33,7 @@ func TestCommandsOfTheSSHPage(t *testing.T) {
 	tool(t, "", "ssh-keygen", "-q", "-s", ca, "-I", "test", "-n", "deploy", key+".pub")
 	public := strings.Join(strings.Fields(tool(t, "", "ssh-keygen", "-y", "-f", ca))[:2], " ")
 	put(filepath.Join(dir, "known_hosts"), "10.0.0.7 "+public+"\n203.0.113.5 "+public+"\n")
+	tool(t, "", "ssh-keygen", "-q", "-k", "-f", filepath.Join(dir, "revoked_keys"), ca+".pub")
 	put(filepath.Join(dir, "seed.txt"), "JBSWY3DPEHPK3PXPJBSWY3DP\n")
 	put(filepath.Join(dir, "answers.json"), answers[0])
 	put(filepath.Join(dir, "enable.txt"), "enable-me\n")
@@ -47,6 +48,16 @@ func TestCommandsOfTheSSHPage(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	shown := host.must(t, "asset", "show", "web-1")
+	if list := host.must(t, "asset", "show", "web-2"); !strings.Contains(list, "revocation list") {
+		t.Errorf("web-2 is without its revocation list:\n%s", list)
+	}
+	host.must(t, "asset", "update", "web-2", "--revoke-krl", "")
+	if list := host.must(t, "asset", "show", "web-2"); strings.Contains(list, "revocation list") {
+		t.Errorf("web-2 has its revocation list still:\n%s", list)
+	}
+	if a := host.call(t, "asset", "update", "web-2", "--revoke-krl", ca); a.code == exitOK || !strings.Contains(a.err, "/ssh/krl") || strings.Contains(a.err, "PRIVATE") {
+		t.Errorf("a private key as revocation list: exit code %d, %s", a.code, a.err)
+	}
 	for _, want := range []string{public, "modern", "jump"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("web-1 is without %q:\n%s", want, shown)

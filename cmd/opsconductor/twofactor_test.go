@@ -39,7 +39,9 @@ func TestTwoFactorsOnOpenSSH(t *testing.T) {
 		host.must(t, append([]string{"credential", "create", name, "--username", a.Name, "--key-file", key, "--asset", "*"}, more...)...)
 		host.addAsset(t, target{name, srv.Host, srv.Port, srv.HostKeys}, name)
 	}
-	answers := func(text string) string { return secretFile(t, fmt.Sprintf(`[{"prompt": "password*", "text": %q}]`, text)) }
+	answers := func(text string) string {
+		return secretFile(t, fmt.Sprintf(`[{"prompt": "password*", "text": %q}]`, text))
+	}
 	login("both", "--answers-file", answers(a.Password))
 	login("by-password", "--password-file", secretFile(t, a.Password))
 	login("key-alone")

@@ -15,6 +15,9 @@ type AssetSSH struct {
 	// Revoked is what is never taken: public keys, fingerprints ("SHA256:…") and
 	// serial numbers of the authorities' certificates ("serial:7").
 	Revoked []string `json:"revoked,omitempty"`
+	// KRL is a key revocation list of OpenSSH, as ssh-keygen -k writes it: what it
+	// revokes of keys and certificates is never taken, and never offered to the asset.
+	KRL []byte `json:"krl,omitempty"`
 	// FirstUse: the key that the asset shows first is taken and pinned, while it has
 	// no pinned key and no authority.
 	FirstUse bool `json:"first_use,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/hostfuncs/ssh/krl"
 )
 
 const maxRevoked = 100
@@ -20,7 +21,7 @@ func validateSSH(a automation.Asset) automation.Errors {
 		out = append(out, &automation.Error{Code: code, Pointer: pointer, Message: message, Allowed: allowed, Suggestion: suggestion})
 	}
 	s := a.SSH
-	used := s.Profile != "" || len(s.Authorities) > 0 || len(s.Revoked) > 0 || s.FirstUse || s.Rotate || s.Jump != ""
+	used := s.Profile != "" || len(s.Authorities) > 0 || len(s.Revoked) > 0 || len(s.KRL) > 0 || s.FirstUse || s.Rotate || s.Jump != ""
 	if used && a.Protocol != automation.ProtocolSSH {
 		add(automation.CodeInvalid, "/ssh", "settings of SSH belong to an asset that is reached over SSH", "", "set the protocol to ssh, or leave them out")
 	}
@@ -34,6 +35,11 @@ func validateSSH(a automation.Asset) automation.Errors {
 			if e := CheckHostKey(fmt.Sprintf("/ssh/authorities/%d", i), line); e != nil {
 				out = append(out, e)
 			}
+		}
+	}
+	if len(s.KRL) > 0 {
+		if _, err := krl.Parse(s.KRL); err != nil {
+			add(automation.CodeInvalid, "/ssh/krl", "not a revocation list that can be used: "+err.Error(), fmt.Sprintf("what ssh-keygen -k writes, at most %d bytes", krl.MaxBytes), "ssh-keygen -Q -l -f FILE shows what is in it")
 		}
 	}
 	if len(s.Revoked) > maxRevoked {

@@ -18,7 +18,7 @@ type HostKeyStore interface {
 // sshSettings are an asset's, in the words of host functions.
 func sshSettings(a automation.Asset) hostfuncs.SSHSettings {
 	return hostfuncs.SSHSettings{
-		Profile: a.SSH.Profile, Authorities: a.SSH.Authorities, Revoked: a.SSH.Revoked, FirstUse: a.SSH.FirstUse, Rotate: a.SSH.Rotate,
+		Profile: a.SSH.Profile, Authorities: a.SSH.Authorities, Revoked: a.SSH.Revoked, KRL: a.SSH.KRL, FirstUse: a.SSH.FirstUse, Rotate: a.SSH.Rotate,
 	}
 }
 

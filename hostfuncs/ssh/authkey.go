@@ -37,8 +37,10 @@ func (p *Pool) readKeys(ctx context.Context, a *auth) error {
 		signers = held
 		a.kinds = append(a.kinds, fmt.Sprintf("%d keys of the agent", len(held)))
 	}
-	var err error
-	a.keys, err = e.fit(signers)
+	signers, err := e.unrevoked(signers)
+	if err == nil {
+		a.keys, err = e.fit(signers)
+	}
 	if err != nil {
 		a.closeKeys()
 	}
@@ -80,6 +82,9 @@ func (e Endpoint) fit(signers []xssh.Signer) ([]xssh.Signer, error) {
 	at := slices.IndexFunc(out, func(s xssh.Signer) bool { return string(s.PublicKey().Marshal()) == string(c.Key.Marshal()) })
 	if at < 0 {
 		return nil, errors.New("the certificate is for another key than the credential has")
+	}
+	if err := e.goodCertificate(c); err != nil {
+		return nil, err
 	}
 	signer, err := xssh.NewCertSigner(c, out[at])
 	if err != nil {

@@ -17,7 +17,8 @@
 // Nothing of a credential is sent before the host key is taken: a pinned one; a
 // certificate of an authority for the endpoint's address or name; or the first one,
 // where the endpoint allows that and Endpoint.Learn has stored it. What is revoked
-// (keys, fingerprints, serial numbers; no KRL files) is never taken. The algorithms
+// (keys, fingerprints, serial numbers; a KRL of OpenSSH) is never taken, and a
+// credential's key that the KRL revokes is never offered. The algorithms
 // asked for are those of what is trusted, within the endpoint's Profile. Keys that a
 // pinned server proves to have (hostkeys-00@openssh.com) are given to Learn where the
 // endpoint asks for it; they are added, never taken away.

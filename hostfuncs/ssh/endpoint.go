@@ -51,6 +51,10 @@ type Trust struct {
 	// Revoked are keys, fingerprints ("SHA256:…") and serial numbers ("serial:7") of
 	// the authorities' certificates that are never taken.
 	Revoked []string
+	// KRL is a key revocation list of OpenSSH; empty: there is none. What it revokes of
+	// hosts and authorities is not taken, and a credential's key or certificate that it
+	// revokes is not offered.
+	KRL []byte
 	// FirstUse: without a pinned key and an authority, the first key is taken, once
 	// Endpoint.Learn has stored it.
 	FirstUse bool
@@ -88,7 +92,7 @@ func (e Endpoint) key() string {
 	for _, list := range [][]string{
 		{
 			e.Tenant, hostfuncs.HostPort(e.Host, e.port()), e.Credential.Name, fmt.Sprint(e.Credential.Version), e.Credential.Kind,
-			e.Credential.Username, e.Profile.String(), fmt.Sprint(e.Trust.FirstUse, e.Trust.Rotate, e.tunnels),
+			e.Credential.Username, e.Profile.String(), fmt.Sprint(e.Trust.FirstUse, e.Trust.Rotate, e.tunnels), string(e.Trust.KRL),
 		},
 		e.HostKeys, e.Trust.Authorities, e.Trust.Revoked, via,
 	} {

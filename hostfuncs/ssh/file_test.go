@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"opsconductor.dev/hostfuncs"
 	"opsconductor.dev/hostfuncs/ssh"
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
@@ -84,8 +86,9 @@ func TestPut(t *testing.T) {
 		for again, changed := range []bool{true, false} {
 			got, err := p.Put(t.Context(), e, w)
 			want := ssh.Written{Size: int64(len(tc.content)), SHA256: sum(tc.content), Mode: got.Mode, Changed: changed, Atomic: true}
-			if err != nil || got != want {
-				t.Fatalf("put %d, time %d: %+v %v, want %+v", i, again, got, err, want)
+			want.UID, want.GID = new(uint32(os.Getuid())), new(uint32(os.Getgid())) //nolint:gosec // of this machine
+			if d := cmp.Diff(want, got); err != nil || d != "" {
+				t.Fatalf("put %d, time %d: %v (-want +got):\n%s", i, again, err, d)
 			}
 			onDisk(t, path, tc.content, tc.want)
 		}

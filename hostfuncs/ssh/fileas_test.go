@@ -123,7 +123,7 @@ func TestFilesAsSomebody(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, e := pool(t, quick()), as(accountServer(t), user).As(&ssh.Become{User: other.name})
-	put := ssh.Put{Path: dir[1:] + "/f", Content: []byte("x")} // the home is /
+	put := ssh.Put{Path: dir[1:] + "/f", Content: []byte("x"), Mode: new(uint32(0o600)), UID: new(uint32(uid)), GID: new(uint32(gid))} // the home is /
 	var hash string
 	put.Begin = func(_ context.Context, h string) error { hash = h; return nil }
 	w, err := p.Put(t.Context(), e, put)
@@ -135,6 +135,23 @@ func TestFilesAsSomebody(t *testing.T) {
 	}
 	_, err = p.Put(t.Context(), e, ssh.Put{Path: "/etc/opsconductor-not-there", Content: []byte("x")})
 	wantError(t, err, hostfuncs.Denied, hostfuncs.After, "user "+other.name+" may not", "Nothing was changed")
+}
+
+// A relative path begins in the other user's home, not in that of who logs in.
+func TestFilesAsAtHome(t *testing.T) {
+	t.Parallel()
+	needs(t, "sudo")
+	user := newAccount(t, "/bin/sh")
+	sudoers(t, user.name+" ALL=(ALL) NOPASSWD: ALL")
+	p, e := pool(t, ssh.Options{}), as(accountServer(t), user).As(&ssh.Become{})
+	name := "." + user.name // the home of root is not that of the test
+	if _, err := p.Put(t.Context(), e, ssh.Put{Path: name, Content: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = os.Remove("/root/"+name), os.Remove("/"+name) })
+	if b, err := os.ReadFile("/root/" + name); err != nil || string(b) != "x" {
+		t.Errorf("in root's home: %q, %v; want the file", b, err)
+	}
 }
 
 func idOf(t *testing.T, name string) (uid, gid int) {

@@ -136,7 +136,7 @@ func newEndpoint(s *hostfuncs.Session, t hostfuncs.Target, cred hostfuncs.Creden
 	s.Opened(cred.Secrets()...)
 	return Endpoint{
 		Tenant: s.Tenant, Name: t.Name, Host: t.Address, Port: t.Port, HostKeys: t.HostKeys, Profile: Profile(t.SSH.Profile),
-		Trust:      Trust{Authorities: t.SSH.Authorities, Revoked: t.SSH.Revoked, FirstUse: t.SSH.FirstUse, Rotate: t.SSH.Rotate},
+		Trust:      Trust{Authorities: t.SSH.Authorities, Revoked: t.SSH.Revoked, KRL: t.SSH.KRL, FirstUse: t.SSH.FirstUse, Rotate: t.SSH.Rotate},
 		Credential: cred, Check: check, Revision: t.Revision,
 		Learn: func(ctx context.Context, keys hostfuncs.HostKeys) ([]string, error) {
 			return s.Broker.LearnHostKeys(ctx, s, t, keys)

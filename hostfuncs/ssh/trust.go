@@ -12,6 +12,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh/krl"
 )
 
 // trust is what an endpoint may show to be taken for itself.
@@ -28,6 +29,7 @@ type revoked struct {
 	keys    pins
 	prints  []string // SHA256:…
 	serials []uint64
+	list    *krl.List // nil: there is none
 }
 
 // newTrust reads what an endpoint trusts.
@@ -48,6 +50,9 @@ func newTrust(e Endpoint) (*trust, error) {
 			return nil, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before,
 				"entry %d of what is revoked for %s cannot be read; it is a type and base64, SHA256:… or serial:N: %w", i+1, e.place(), err)
 		}
+	}
+	if t.revoked.list, err = e.revocations(); err != nil {
+		return nil, err
 	}
 	return t, nil
 }
@@ -75,7 +80,7 @@ func (r *revoked) add(line string) error {
 
 // has reports whether a key is revoked by itself or by its fingerprint.
 func (r revoked) has(k xssh.PublicKey) bool {
-	return r.keys.has(k) || slices.Contains(r.prints, xssh.FingerprintSHA256(k))
+	return r.list.Key(k.Marshal()) || r.keys.has(k) || slices.Contains(r.prints, xssh.FingerprintSHA256(k))
 }
 
 // anything reports whether some key could be taken at all.
@@ -125,6 +130,8 @@ func (t *trust) refused(key xssh.PublicKey) string {
 		return ""
 	case t.revoked.has(c.SignatureKey):
 		return "the authority that signed its certificate is revoked"
+	case t.revoked.list.Certificate(c.SignatureKey.Marshal(), c.Serial, c.KeyId):
+		return fmt.Sprintf("its certificate, number %d, is revoked by the revocation list", c.Serial)
 	case slices.Contains(t.revoked.serials, c.Serial) && t.authorities.has(c.SignatureKey):
 		return fmt.Sprintf("its certificate, number %d, is revoked", c.Serial)
 	}

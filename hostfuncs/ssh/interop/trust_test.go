@@ -3,6 +3,8 @@ package interop_test
 import (
 	"context"
 	"crypto/rand"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +54,10 @@ func trust() []row {
 			hostAuthority(t, "authority", mismatch("the authority that signed its certificate is revoked"))
 		}},
 		{"host CA, another authority", func(t *testing.T) { hostAuthority(t, "other", mismatch("trusted are the authorities")) }},
+		{"host CA, certificate in a KRL", func(t *testing.T) {
+			hostAuthority(t, "krl", mismatch("its certificate, number 7, is revoked by the revocation list"))
+		}},
+		{"host CA, another certificate in a KRL", func(t *testing.T) { hostAuthority(t, "other krl", good) }},
 		{"user CA", func(t *testing.T) { userAuthority(t, "") }},
 		{"user CA, revoked key", func(t *testing.T) { userAuthority(t, "tried publickey", "web1") }},
 		{"host key, rotated", rotated},
@@ -86,12 +92,28 @@ func hostAuthority(t *testing.T, revoked string, then func(*testing.T, *ssh.Pool
 		e.Trust.Revoked = []string{public(t, key)}
 	case "serial":
 		e.Trust.Revoked = []string{"serial:7"}
+	case "krl", "other krl":
+		e.Trust.KRL = revocationList(t, public(t, ca), map[string]string{"krl": "serial: 1-9", "other krl": "serial: 8-9"}[revoked])
 	case "authority":
 		e.Trust.Revoked = []string{public(t, ca)}
 	case "other":
 		e.Trust.Authorities = []string{public(t, sshtest.NewKey())}
 	}
 	then(t, pool(t, patient()), e)
+}
+
+// revocationList makes one by ssh-keygen, of an authority's certificates.
+func revocationList(t *testing.T, ca, spec string) []byte {
+	t.Helper()
+	list := file(t, "krl", "")
+	if out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-k", "-f", list, "-s", file(t, "ca.pub", ca+"\n"), file(t, "spec", spec+"\n")).CombinedOutput(); err != nil { //nolint:gosec // the test's own words
+		t.Fatalf("ssh-keygen -k: %v: %s", err, out)
+	}
+	b, err := os.ReadFile(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // userAuthority is an sshd that takes certificates of an authority, and, when there

@@ -1,0 +1,57 @@
+package ssh
+
+import (
+	"errors"
+	"fmt"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"opsconductor.dev/hostfuncs"
+	"opsconductor.dev/hostfuncs/ssh/krl"
+)
+
+// revocations reads the endpoint's revocation list; nil: there is none.
+func (e Endpoint) revocations() (*krl.List, error) {
+	if len(e.Trust.KRL) == 0 {
+		return nil, nil //nolint:nilnil // a nil list revokes nothing
+	}
+	l, err := krl.Parse(e.Trust.KRL)
+	if err != nil {
+		return nil, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "the revocation list of %s cannot be used, so nothing is trusted there: %w", e.place(), err)
+	}
+	return l, nil
+}
+
+// unrevoked returns the keys of a credential that the endpoint's revocation list does
+// not revoke. A key that is revoked is not offered: a server that has not got the list
+// yet would take it.
+func (e Endpoint) unrevoked(signers []xssh.Signer) ([]xssh.Signer, error) {
+	l, err := e.revocations()
+	if err != nil || l == nil {
+		return signers, err
+	}
+	var out []xssh.Signer
+	for _, s := range signers {
+		if !l.Key(bare(s.PublicKey()).Marshal()) {
+			out = append(out, s)
+		}
+	}
+	if len(signers) > 0 && len(out) == 0 {
+		return nil, errors.New("its key is revoked by the asset's revocation list; give the credential another one")
+	}
+	return out, nil
+}
+
+// goodCertificate returns why a user's certificate is revoked.
+func (e Endpoint) goodCertificate(c *xssh.Certificate) error {
+	l, err := e.revocations()
+	switch {
+	case err != nil:
+		return err
+	case l.Certificate(c.SignatureKey.Marshal(), c.Serial, c.KeyId):
+		return fmt.Errorf("the certificate, number %d, is revoked by the asset's revocation list; let the authority sign the key anew", c.Serial)
+	case l.Key(c.SignatureKey.Marshal()):
+		return errors.New("the authority that signed the certificate is revoked by the asset's revocation list")
+	}
+	return nil
+}
