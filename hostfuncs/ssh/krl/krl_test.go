@@ -193,6 +193,10 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, tc.words)
 		}
 	}
+	unnumbered, err := krl.Parse(built(certs(section(0x21, num(0), num(9)))))
+	if err != nil || unnumbered.Certificate(ca, 0, "") || !unnumbered.Certificate(ca, 9, "") {
+		t.Errorf("numbers 0 to 9 (%v): a certificate without a number is revoked, or number 9 is not", err)
+	}
 	for name, list := range map[string][]byte{
 		"extension":          built(section(255, str([]byte("x@y")), []byte{0}, str([]byte("z")))),
 		"extension of certs": built(certs(section(0x39, str([]byte("x@y")), []byte{0}, none))),
