@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,14 +115,18 @@ func allAs(t *testing.T, p *ssh.Pool, e ssh.Endpoint, dir string) {
 func TestFilesAsSomebody(t *testing.T) {
 	t.Parallel()
 	needs(t, "sudo")
-	user, other := newAccount(t, "/bin/sh"), newAccount(t, "/bin/sh")
-	sudoers(t, user.name+" ALL=("+other.name+") NOPASSWD: ALL")
+	me, other := newAccount(t, "/bin/sh"), newAccount(t, "/bin/sh")
+	sudoers(t, me.name+" ALL=("+other.name+") NOPASSWD: ALL")
 	dir := closed(t)
-	uid, gid := idOf(t, other.name)
+	found, err := user.Lookup(other.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, gid := number(t, found.Uid), number(t, found.Gid)
 	if err := os.Chown(dir, uid, gid); err != nil {
 		t.Fatal(err)
 	}
-	p, e := pool(t, quick()), as(accountServer(t), user).As(&ssh.Become{User: other.name})
+	p, e := pool(t, quick()), as(accountServer(t), me).As(&ssh.Become{User: other.name})
 	put := ssh.Put{Path: dir[1:] + "/f", Content: []byte("x"), Mode: new(uint32(0o600)), UID: new(uint32(uid)), GID: new(uint32(gid))} // the home is /
 	var hash string
 	put.Begin = func(_ context.Context, h string) error { hash = h; return nil }
@@ -152,21 +156,6 @@ func TestFilesAsAtHome(t *testing.T) {
 	if b, err := os.ReadFile("/root/" + name); err != nil || string(b) != "x" {
 		t.Errorf("in root's home: %q, %v; want the file", b, err)
 	}
-}
-
-func idOf(t *testing.T, name string) (uid, gid int) {
-	t.Helper()
-	b, err := os.ReadFile("/etc/passwd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Split(line, ":"); f[0] == name {
-			uid, _ = strconv.Atoi(f[2])
-			gid, _ = strconv.Atoi(f[3])
-		}
-	}
-	return uid, gid
 }
 
 // Why the other user was not taken on, in words for files; and nothing was done.
