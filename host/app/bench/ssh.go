@@ -136,7 +136,7 @@ func (s *sshBench) servers(ctx context.Context, key string) (endpoints []ssh.End
 	port := 0
 	for i := range s.options.Targets {
 		srv, err := sshtest.Start(ctx, sshtest.Config{
-			Dir: dir, Name: strconv.Itoa(i), Host: fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250), Port: port, Authorized: []string{public}, Options: []string{"LogLevel ERROR"},
+			Dir: dir, Name: strconv.Itoa(i), Host: fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250), Port: port, Authorized: []string{public}, Options: []string{"LogLevel INFO"},
 		})
 		if err != nil {
 			return nil, stop, err
