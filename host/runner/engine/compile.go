@@ -32,6 +32,7 @@ type compiled struct {
 	// stuck counts abandoned calls that still run in instances of this module.
 	stuck atomic.Int64
 	sizes sizes
+	used  atomic.Bool // an instance was asked for
 
 	refs int
 	idle *list.Element

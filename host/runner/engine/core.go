@@ -141,14 +141,15 @@ func (e *core) acquire(digest automation.Digest, compile func(*compiled)) (*comp
 }
 
 // release gives a reference back and closes what the cache has no room for. A
-// module that did not compile is forgotten with its last reference.
+// module that did not compile is forgotten with its last reference, and so is one
+// of which nobody wanted an instance, if its code is on disk.
 func (e *core) release(c *compiled) {
 	e.mu.Lock()
 	var drop []*compiled
 	c.refs--
 	switch {
 	case c.refs > 0:
-	case c.err != nil || e.closed:
+	case c.err != nil || e.closed || !c.used.Load() && e.settings.CacheDir != "":
 		drop = append(drop, c)
 		delete(e.modules, c.digest)
 	default:

@@ -173,6 +173,29 @@ func testDeadlineAndCancel(t *testing.T, kind string) {
 
 func TestModulesAreShared(t *testing.T) { onBoth(t, testModulesAreShared) }
 
+// TestUnusedModules: a module of which nobody wanted an instance does not stay in
+// memory when its code is on disk.
+func TestUnusedModules(t *testing.T) {
+	t.Parallel()
+	for _, disk := range []bool{true, false} {
+		e := newEngine(t, engine.NameNative, func(s *engine.Settings) {
+			if !disk {
+				s.CacheDir = ""
+			}
+		})
+		want := 1
+		if disk {
+			want = 0
+		}
+		m, err := e.Load(t.Context(), "d", bytesOf(hand(0x41, 0)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Release()
+		eventually(t, func() bool { return e.Stats().Modules == want })
+	}
+}
+
 func testModulesAreShared(t *testing.T, kind string) {
 	e := newEngine(t, kind, func(s *engine.Settings) { s.Modules = 1 })
 	wasm := guest(t)
@@ -205,6 +228,9 @@ func testModulesAreShared(t *testing.T, kind string) {
 		m, err := e.Load(t.Context(), name, bytesOf(hand(0x41, 0)))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := call(t.Context(), m, config(), "run", nil); err != nil {
+			t.Error(err)
 		}
 		m.Release()
 	}

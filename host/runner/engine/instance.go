@@ -37,6 +37,7 @@ type instance struct {
 
 // New implements Module.
 func (r *reference) New(ctx context.Context, config Config) (Instance, error) {
+	r.used.Store(true)
 	if r.stuck.Load() > 0 {
 		err := automation.Errorf(automation.CodeUnavailable,
 			"the plugin is held back: a call of it ran past its deadline and cannot be stopped, and no other is started meanwhile")
