@@ -81,6 +81,7 @@ func meanings() map[string]meaning {
 		"ssh.bare_fake_s":             {"the same by a loop over x/crypto/ssh", "s", 0, 0, true},
 		"ssh.lost":                    {"of these, not run once and succeeded", "items", 0, 0, true},
 		"ssh.peak_rss_mb":             {"memory of the host at its highest, of that run", "MB", 300, 300, true},
+		"ssh.peak_mapped_mb":          {"the same, a page counted for each sandbox that shares it", "MB", 0, 0, true},
 		"takeover.p50_s":              {"from kill -9 of the leader to the end of a run on the other host, p50", "s", 0, 0, true},
 		"takeover.p99_s":              {"from kill -9 of the leader to the end of a run on the other host, p99", "s", 0, 10, true},
 	}

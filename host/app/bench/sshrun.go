@@ -54,6 +54,9 @@ func (s *sshBench) counted(ctx context.Context, plan automation.Digest) (time.Du
 	return took, steps.Items[0].Counts[automation.ItemSucceeded], nil
 }
 
+// mb is a MiB in MB.
+const mb = 1.048576
+
 // fakes measures servers in process, this one's: the host dials over loopback.
 func (s *sshBench) fakes(ctx context.Context) error {
 	n := s.options.Fakes
@@ -76,11 +79,12 @@ func (s *sshBench) fakes(ctx context.Context) error {
 	}
 	pid := strconv.Itoa(s.cmd.Process.Pid)
 	_ = os.WriteFile("/proc/"+pid+"/clear_refs", []byte("5"), 0o200) // where it can't, the peak is the whole process's
+	resident := peakOf(pid)
 	took, succeeded, err := s.counted(ctx, plan)
+	peak, mapped := resident()*mb, statusOf(pid, "VmHWM")*mb
 	if err != nil {
 		return err
 	}
-	peak := statusOf(pid, "VmHWM") * 1.048576
 	lost := n - succeeded
 	for _, runs := range fleet.Execs() {
 		if runs != 1 {
@@ -96,5 +100,6 @@ func (s *sshBench) fakes(ctx context.Context) error {
 	s.report.add("bare_fake_s", bare.Seconds()*10_000/float64(n))
 	s.report.add("lost", float64(lost))
 	s.report.add("peak_rss_mb", peak)
+	s.report.add("peak_mapped_mb", mapped)
 	return nil
 }
