@@ -15,6 +15,7 @@ type assetSSHFlags struct {
 	authorityFiles []string
 	knownHosts     string
 	krl            string
+	firstUse       string
 }
 
 func (f *assetSSHFlags) add(cmd *cobra.Command) {
@@ -25,7 +26,8 @@ func (f *assetSSHFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.authorityFiles, "host-ca-file", nil, "file with such keys, a line each")
 	flags.StringArrayVar(&f.settings.Revoked, "revoke", nil, `a host key or authority that is never taken: "TYPE BASE64", SHA256:…, or serial:N of a certificate`)
 	flags.StringVar(&f.krl, "revoke-krl", "", "file with a key revocation list of OpenSSH (ssh-keygen -k), - for standard input: what it revokes is never taken or offered; \"\": none")
-	flags.BoolVar(&f.settings.FirstUse, "first-use", false, "take and pin the host key that it shows first, while none is pinned")
+	flags.StringVar(&f.firstUse, "first-use", "", "take and pin the host key that it shows first, while none is pinned; =false: never, =default: as the deployment has it")
+	flags.Lookup("first-use").NoOptDefVal = "true"
 	flags.BoolVar(&f.settings.Rotate, "rotate", false, "pin host keys too that it proves to have beside a pinned one")
 	flags.StringVar(&f.knownHosts, "known-hosts", "", "file in the format of known_hosts, - for standard input: what it says of the address is added to what is trusted")
 }
@@ -45,6 +47,13 @@ func (f *assetSSHFlags) read(c *cli, r *client.AssetRequest) error {
 			return err
 		}
 		r.KnownHosts = string(b)
+	}
+	if f.firstUse != "" && f.firstUse != "default" {
+		on, err := strconv.ParseBool(f.firstUse)
+		if err != nil {
+			return usage("--first-use is none of true, false and default")
+		}
+		f.settings.FirstUse = &on
 	}
 	if f.krl != "" {
 		b, err := c.readInput(f.krl, maxDefinition)
@@ -92,7 +101,9 @@ func sshPairs(s client.AssetSSH) []pair {
 	if len(s.KRL) > 0 {
 		add("revocation list", strconv.Itoa(len(s.KRL))+" bytes")
 	}
-	add("first use", strconv.FormatBool(s.FirstUse))
+	if s.FirstUse != nil {
+		out = append(out, pair{"first use", strconv.FormatBool(*s.FirstUse)})
+	}
 	add("rotate", strconv.FormatBool(s.Rotate))
 	return out
 }

@@ -52,3 +52,44 @@ steps:
 		t.Errorf("deleting the jump host: %d %s", a.code, a.err)
 	}
 }
+
+// TestFirstUseOfTheDeployment: with --ssh-first-use allow an asset that says nothing
+// has its key pinned, and one that forbids it has not; by default none has.
+func TestFirstUseOfTheDeployment(t *testing.T) {
+	t.Parallel()
+	srv := sshd(t)
+	file := write(t, `
+schema: opsconductor/v1
+name: first
+targets: {select: "'demo' in asset.tags"}
+steps:
+  - {id: say, uses: linux.command@1, for_each: {in: targets}, with: {argv: ["true"]}}
+`)
+	for setting, want := range map[string]map[string]string{
+		"allow":  {"silent": "succeeded", "never": "failed", "once": "succeeded", "back": "succeeded"},
+		"refuse": {"silent": "failed", "never": "failed", "once": "succeeded", "back": "failed"},
+	} {
+		host := startDev(t, filepath.Join(t.TempDir(), "host"), "--ssh-first-use", setting)
+		for name, flag := range map[string]string{"silent": "", "never": "--first-use=false", "once": "--first-use", "back": "--first-use=false"} {
+			host.addCredential(t, name, srv.User, srv.ClientKey) // with one in common they would share a connection
+			args := []string{"asset", "create", name, "--address", srv.Host, "--port", fmt.Sprint(srv.Port), "--tag", "demo", "--credential", name}
+			if flag != "" {
+				args = append(args, flag)
+			}
+			host.must(t, args...)
+		}
+		host.must(t, "asset", "update", "back", "--first-use=default")
+		run := runID(t, host.must(t, "run", "submit", file, "--output", "json"))
+		host.call(t, "run", "wait", run)
+		items := host.items(t, run)
+		for name, state := range want {
+			got := items["say/"+name]
+			if got.State != state || state == "failed" && (got.Error == nil || got.Error.Code != "host_key_unknown") {
+				t.Errorf("%s, %s: %s, %+v; want %s", setting, name, got.State, got.Error, state)
+			}
+			if pinned := strings.Contains(host.must(t, "asset", "show", name), srv.HostKeys[0]); pinned != (state == "succeeded") {
+				t.Errorf("%s, %s: pinned %t", setting, name, pinned)
+			}
+		}
+	}
+}

@@ -31,7 +31,7 @@ type SSHSettings struct {
 	Authorities []string `json:"authorities,omitempty" maxItems:"100" nullable:"false" doc:"Public keys of authorities whose host certificates are taken: type and base64."`
 	Revoked     []string `json:"revoked,omitempty" maxItems:"1000" nullable:"false" doc:"What is never taken: public keys, fingerprints (SHA256:…) and serial numbers of certificates (serial:7)."`
 	KRL         []byte   `json:"krl,omitempty" maxLength:"65536" doc:"Key revocation list of OpenSSH, as ssh-keygen -k writes it (up to 32 KiB, in base64): keys and certificates of hosts, users and authorities that are never taken or offered."`
-	FirstUse    bool     `json:"first_use,omitempty" doc:"Take and pin the key that the asset shows first, while it has no pinned key and no authority."`
+	FirstUse    *bool    `json:"first_use,omitempty" doc:"Take and pin the key that the asset shows first, while it has no pinned key and no authority. Left out: as the deployment has it (--ssh-first-use)."`
 	Rotate      bool     `json:"rotate,omitempty" doc:"Pin keys too that the asset proves to have over a connection on which it showed a pinned one."`
 	Jump        string   `json:"jump,omitempty" maxLength:"256" doc:"Identifier or name of the asset that it is reached through; that one may have a jump too, up to 5 in all."`
 }

@@ -255,7 +255,7 @@ func describeMachines() map[string]string {
 		"AssetSSH.authorities": "Public keys of authorities whose host certificates are taken.",
 		"AssetSSH.revoked":     "What is never taken: public keys, fingerprints and serial numbers of certificates.",
 		"AssetSSH.krl":         "Key revocation list of OpenSSH, in base64.",
-		"AssetSSH.first_use":   "The key that the asset shows first is taken and pinned.",
+		"AssetSSH.first_use":   "Whether the key that the asset shows first is taken and pinned; without it, as the deployment has it.",
 		"AssetSSH.rotate":      "Keys that the asset proves to have beside a pinned one are pinned too.",
 		"AssetSSH.jump":        "Identifier of the asset that it is reached through.",
 

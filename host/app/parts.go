@@ -42,9 +42,13 @@ func (a *App) buildPlugins(seal *vault.Vault, vet []string) (*pluginParts, error
 	if err != nil {
 		return nil, fmt.Errorf("make the registry: %w", err)
 	}
+	if a.cfg.SSHFirstUse == string(automation.FirstUseAllow) {
+		a.log.Warn("the host key that an asset shows first is taken and pinned, where the asset does not say otherwise (--ssh-first-use allow)")
+	}
 	run, err := runner.New(runner.Config{
 		Plugins: reg, Engine: eng, Functions: functions.Functions(), Assets: inventory.NewSource(a.store),
-		HostKeys:    inventory.NewLearner(a.store, nil),
+		HostKeys:    inventory.NewLearner(a.store, automation.FirstUse(a.cfg.SSHFirstUse), nil),
+		FirstUse:    automation.FirstUse(a.cfg.SSHFirstUse),
 		Credentials: vault.NewSource(a.store, seal), Limits: limits, RemoteOutputBytes: a.cfg.MaxOutput,
 		Metrics: runnerMetrics{a.metrics}, Log: a.log,
 	})

@@ -18,9 +18,9 @@ type AssetSSH struct {
 	// KRL is a key revocation list of OpenSSH, as ssh-keygen -k writes it: what it
 	// revokes of keys and certificates is never taken, and never offered to the asset.
 	KRL []byte `json:"krl,omitempty"`
-	// FirstUse: the key that the asset shows first is taken and pinned, while it has
-	// no pinned key and no authority.
-	FirstUse bool `json:"first_use,omitempty"`
+	// FirstUse: whether the key that the asset shows first is taken and pinned, while it
+	// has no pinned key and no authority; nil: as the deployment has it.
+	FirstUse *bool `json:"first_use,omitempty"`
 	// Rotate: keys that the asset proves to have, over a connection that a pinned key
 	// was shown on, are pinned too.
 	Rotate bool `json:"rotate,omitempty"`
@@ -38,4 +38,23 @@ type LearnedKeys struct {
 	Keys  []string // type and base64
 	// First: the one key that it showed first; else keys that it proved to have.
 	First bool
+}
+
+// FirstUse is what a deployment does with the host key that an asset shows first,
+// where the asset does not say it.
+type FirstUse string
+
+// The policies. The zero value refuses.
+const (
+	FirstUseRefuse FirstUse = "refuse"
+	FirstUseAllow  FirstUse = "allow" // it is taken and pinned
+)
+
+// TakesFirst reports whether the key that the asset shows first is taken: by its own
+// setting, else by the deployment's.
+func (s AssetSSH) TakesFirst(deployment FirstUse) bool {
+	if s.FirstUse != nil {
+		return *s.FirstUse
+	}
+	return deployment == FirstUseAllow
 }

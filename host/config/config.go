@@ -54,6 +54,9 @@ type Config struct {
 	// SSHAgent is the socket of the SSH agent that credentials of kind ssh_agent use;
 	// "": there is none.
 	SSHAgent string
+	// SSHFirstUse is what is done with the host key that an asset shows first, where the
+	// asset does not say it: refuse or allow.
+	SSHFirstUse string
 	// MaxOutput is the most that one host call may return of a remote side's
 	// output, in bytes.
 	MaxOutput int
@@ -82,6 +85,7 @@ func Defaults() Config {
 		PerNetworkDevice: 1,
 		PluginMemory:     64,
 		Engine:           "native",
+		SSHFirstUse:      string(automation.FirstUseRefuse),
 		Sandbox:          "inline",
 		SandboxProcesses: 64,
 		MaxOutput:        1 << 20,
@@ -159,6 +163,9 @@ func (c Config) Validate() error {
 	between("sandbox-processes", c.SandboxProcesses, 1, 4096)
 	if c.SSHAgent != "" && !filepath.IsAbs(c.SSHAgent) {
 		bad("ssh-agent", "is no absolute path of a socket")
+	}
+	if c.SSHFirstUse != string(automation.FirstUseRefuse) && c.SSHFirstUse != string(automation.FirstUseAllow) {
+		bad("ssh-first-use", "is none of refuse and allow")
 	}
 	between("max-output", c.MaxOutput, 1024, 64<<20)
 	if c.Retain != 0 && (c.Retain < Day || c.Retain > mostRetained) {

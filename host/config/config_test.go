@@ -28,12 +28,12 @@ func TestDefaultsAreValidForDev(t *testing.T) {
 
 func TestValidateReportsEverything(t *testing.T) {
 	t.Parallel()
-	c := config.Config{Listen: "nowhere", Database: "mysql://x", Direct: "x.db", Slots: 0, PerTarget: -1, PluginMemory: -1, SSHAgent: "agent.sock", MaxOutput: 1, Retain: time.Hour, Sandbox: "sea", LogLevel: "loud", LogFormat: "xml"}
+	c := config.Config{Listen: "nowhere", Database: "mysql://x", Direct: "x.db", Slots: 0, PerTarget: -1, PluginMemory: -1, SSHAgent: "agent.sock", SSHFirstUse: "perhaps", MaxOutput: 1, Retain: time.Hour, Sandbox: "sea", LogLevel: "loud", LogFormat: "xml"}
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, flag := range []string{"listen", "database-url", "direct-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "sandbox-processes", "ssh-agent", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
+	for _, flag := range []string{"listen", "database-url", "direct-url", "key-file", "slots", "per-target", "plugin-memory", "engine", "sandbox", "sandbox-processes", "ssh-agent", "ssh-first-use", "max-output", "retain", "shutdown-timeout", "log-level", "log-format"} {
 		if !strings.Contains(err.Error(), "--"+flag+" ") {
 			t.Errorf("got %q, want it to name --%s", err, flag)
 		}

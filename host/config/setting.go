@@ -61,6 +61,7 @@ func Settings() []Setting {
 			func(c *Config) *string { return &c.Sandbox }),
 		number("sandbox-processes", "most sandbox processes at the same time, with --sandbox process", func(c *Config) *int { return &c.SandboxProcesses }),
 		text("ssh-agent", "socket of the SSH agent whose keys credentials of kind ssh_agent log in with", func(c *Config) *string { return &c.SSHAgent }),
+		text("ssh-first-use", "what is done with the host key that an asset shows first, where the asset does not say it: refuse, or allow: it is pinned", func(c *Config) *string { return &c.SSHFirstUse }),
 		number("max-output", "most output that one host call returns, in bytes", func(c *Config) *int { return &c.MaxOutput }),
 		{
 			Flag: "retain", Env: envName("retain"), Usage: "how long runs are kept after the day they were made on, like 30d; 0: for ever",

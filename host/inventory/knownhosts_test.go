@@ -2,6 +2,7 @@ package inventory_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,11 +84,11 @@ func TestLearnHostKeys(t *testing.T) {
 	now := time.Now()
 	act := automation.Act{Tenant: "t", By: "me", Action: "asset.create", At: now}
 	a := automation.Asset{ID: "a1", Tenant: "t", Name: "web", Protocol: automation.ProtocolSSH, Version: 1, Created: now, Updated: now}
-	a.SSH.FirstUse = true
+	a.SSH.FirstUse = new(true)
 	if _, _, err := st.CreateAsset(t.Context(), a, act); err != nil {
 		t.Fatal(err)
 	}
-	l := inventory.NewLearner(st, nil)
+	l := inventory.NewLearner(st, automation.FirstUseRefuse, nil)
 	line := func(n int) string { return keyLine("ssh-ed25519", "ssh-ed25519", 36+n) }
 	var wg sync.WaitGroup
 	got := make([][]string, 8)
@@ -117,5 +118,53 @@ func TestLearnHostKeys(t *testing.T) {
 	}
 	if n := len(entries); n != 2 || entries[1].Action != "asset.first_host_key" || entries[1].By != "run r1" || !strings.Contains(string(entries[1].Detail), got[0][0]) {
 		t.Errorf("the audit log has %+v", entries)
+	}
+}
+
+// The deployment's setting is for assets that do not say it, and the audit log says
+// which of the two it was.
+func TestFirstUseOfTheDeployment(t *testing.T) {
+	t.Parallel()
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "ops.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	now, line := time.Now(), keyLine("ssh-ed25519", "ssh-ed25519", 36)
+	n := 0
+	for name, tc := range map[string]struct {
+		deployment automation.FirstUse
+		asset      *bool
+		authority  bool
+		by         string // "": refused
+	}{
+		"nobody":                    {"", nil, false, ""},
+		"refused":                   {automation.FirstUseRefuse, nil, false, ""},
+		"allowed":                   {automation.FirstUseAllow, nil, false, "deployment"},
+		"allowed, the asset too":    {automation.FirstUseAllow, new(true), false, "asset"},
+		"allowed, not by the asset": {automation.FirstUseAllow, new(false), false, ""},
+		"refused, the asset allows": {automation.FirstUseRefuse, new(true), false, "asset"},
+		"allowed, with authorities": {automation.FirstUseAllow, nil, true, ""},
+	} {
+		n++
+		a := automation.Asset{ID: automation.AssetID(fmt.Sprint("a", n)), Tenant: "t", Name: fmt.Sprint("web", n), Protocol: automation.ProtocolSSH, Version: 1, Created: now, Updated: now}
+		a.SSH.FirstUse = tc.asset
+		if tc.authority {
+			a.SSH.Authorities = []string{line}
+		}
+		if _, _, err := st.CreateAsset(t.Context(), a, automation.Act{Tenant: "t", By: "me", Action: "asset.create", At: now}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := inventory.NewLearner(st, tc.deployment, nil).LearnHostKeys(t.Context(), "t", automation.LearnedKeys{Asset: a.ID, Run: "r1", Keys: []string{line}, First: true})
+		if (err == nil) != (tc.by != "") || len(got) > 0 != (tc.by != "") {
+			t.Errorf("%s: pinned %q, %v; want it allowed by %q", name, got, err, tc.by)
+		}
+		entries, err := st.Audit(t.Context(), "t", 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := entries[len(entries)-1]; tc.by != "" && !strings.Contains(string(last.Detail), `"allowed_by":"`+tc.by+`"`) {
+			t.Errorf("%s: the audit log says %s, want allowed by %s", name, last.Detail, tc.by)
+		}
 	}
 }

@@ -19,16 +19,18 @@ type Keys interface {
 // Learner pins host keys that assets have shown in runs, where they allow it. It
 // is safe for concurrent use, also over many hosts: of two first keys one wins.
 type Learner struct {
-	store Keys
-	now   func() time.Time
+	store    Keys
+	firstUse automation.FirstUse
+	now      func() time.Time
 }
 
-// NewLearner returns a learner over a store; now nil is time.Now.
-func NewLearner(st Keys, now func() time.Time) *Learner {
+// NewLearner returns a learner over a store. firstUse is for assets that do not say
+// it; now nil is time.Now.
+func NewLearner(st Keys, firstUse automation.FirstUse, now func() time.Time) *Learner {
 	if now == nil {
 		now = time.Now
 	}
-	return &Learner{st, now}
+	return &Learner{st, firstUse, now}
 }
 
 // learnTries is how often a change that somebody else's was faster than is tried.
@@ -42,7 +44,7 @@ func (l *Learner) LearnHostKeys(ctx context.Context, tenant automation.TenantID,
 		if err != nil {
 			return nil, fmt.Errorf("read the asset: %w", err)
 		}
-		fresh, err := learnable(a, k)
+		fresh, err := l.learnable(a, k)
 		if err != nil || len(fresh) == 0 {
 			return a.HostKeys, err
 		}
@@ -57,10 +59,10 @@ func (l *Learner) LearnHostKeys(ctx context.Context, tenant automation.TenantID,
 }
 
 // learnable returns the keys that are to be pinned; none when nothing changes.
-func learnable(a automation.Asset, k automation.LearnedKeys) ([]string, error) {
+func (l *Learner) learnable(a automation.Asset, k automation.LearnedKeys) ([]string, error) {
 	allowed := a.SSH.Rotate
 	if k.First {
-		allowed = a.SSH.FirstUse && len(a.SSH.Authorities) == 0
+		allowed = a.SSH.TakesFirst(l.firstUse) && len(a.SSH.Authorities) == 0
 	}
 	if k.First && len(a.HostKeys) > 0 {
 		return nil, nil // somebody was faster
@@ -68,7 +70,7 @@ func learnable(a automation.Asset, k automation.LearnedKeys) ([]string, error) {
 	if !allowed {
 		return nil, &automation.Error{
 			Code: automation.CodeDenied, Phase: automation.PhaseBefore, Message: fmt.Sprintf("asset %q does not allow that this host pins its host keys by itself", a.Name),
-			Suggestion: "pin them, or allow it by its settings of SSH: first_use, rotate",
+			Suggestion: "pin them, or allow it by its settings of SSH: first_use, rotate; serve --ssh-first-use is for assets that do not say it",
 		}
 	}
 	var fresh []string
@@ -84,10 +86,14 @@ func (l *Learner) pin(ctx context.Context, a automation.Asset, k automation.Lear
 	a.HostKeys = append(slices.Clone(a.HostKeys), fresh...)
 	a.Updated = l.now().UTC()
 	action := "asset.rotate_host_key"
+	said := map[string]any{"name": a.Name, "pinned": fresh}
 	if k.First {
-		action = "asset.first_host_key"
+		action, said["allowed_by"] = "asset.first_host_key", "asset"
+		if a.SSH.FirstUse == nil {
+			said["allowed_by"] = "deployment"
+		}
 	}
-	detail, err := json.Marshal(map[string]any{"name": a.Name, "pinned": fresh})
+	detail, err := json.Marshal(said)
 	if err != nil {
 		return a, fmt.Errorf("write the audit entry: %w", err)
 	}

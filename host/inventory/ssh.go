@@ -21,7 +21,7 @@ func validateSSH(a automation.Asset) automation.Errors {
 		out = append(out, &automation.Error{Code: code, Pointer: pointer, Message: message, Allowed: allowed, Suggestion: suggestion})
 	}
 	s := a.SSH
-	used := s.Profile != "" || len(s.Authorities) > 0 || len(s.Revoked) > 0 || len(s.KRL) > 0 || s.FirstUse || s.Rotate || s.Jump != ""
+	used := s.Profile != "" || len(s.Authorities) > 0 || len(s.Revoked) > 0 || len(s.KRL) > 0 || s.FirstUse != nil || s.Rotate || s.Jump != ""
 	if used && a.Protocol != automation.ProtocolSSH {
 		add(automation.CodeInvalid, "/ssh", "settings of SSH belong to an asset that is reached over SSH", "", "set the protocol to ssh, or leave them out")
 	}

@@ -101,7 +101,7 @@ func (b *Broker) Target(ctx context.Context, s *hostfuncs.Session, function, nam
 	t := hostfuncs.Target{
 		Name: a.Name, Address: a.Address, Port: a.Port, Protocol: string(a.Protocol), OS: a.OS,
 		HostKeys: slices.Clone(a.HostKeys), Credential: string(a.Credential),
-		SSH: sshSettings(a), Jump: a.SSH.Jump != "", Revision: a.Version,
+		SSH: b.sshSettings(a), Jump: a.SSH.Jump != "", Revision: a.Version,
 	}
 	if own != nil && own.Name == a.Name {
 		if own.ID != a.ID {

@@ -16,9 +16,9 @@ type HostKeyStore interface {
 }
 
 // sshSettings are an asset's, in the words of host functions.
-func sshSettings(a automation.Asset) hostfuncs.SSHSettings {
+func (b *Broker) sshSettings(a automation.Asset) hostfuncs.SSHSettings {
 	return hostfuncs.SSHSettings{
-		Profile: a.SSH.Profile, Authorities: a.SSH.Authorities, Revoked: a.SSH.Revoked, KRL: a.SSH.KRL, FirstUse: a.SSH.FirstUse, Rotate: a.SSH.Rotate,
+		Profile: a.SSH.Profile, Authorities: a.SSH.Authorities, Revoked: a.SSH.Revoked, KRL: a.SSH.KRL, FirstUse: a.SSH.TakesFirst(b.runner.config.FirstUse), Rotate: a.SSH.Rotate,
 	}
 }
 
@@ -57,7 +57,7 @@ func (b *Broker) hop(ctx context.Context, a automation.Asset) (hostfuncs.Hop, er
 	return hostfuncs.Hop{
 		Target: hostfuncs.Target{
 			Name: a.Name, Address: a.Address, Port: a.Port, Protocol: string(a.Protocol), OS: a.OS, HostKeys: a.HostKeys,
-			Credential: string(a.Credential), SSH: sshSettings(a), Revision: a.Version,
+			Credential: string(a.Credential), SSH: b.sshSettings(a), Revision: a.Version,
 		},
 		Credential: c,
 		Check: func(_ context.Context, addr netip.Addr) error {

@@ -55,7 +55,7 @@ func TestRoute(t *testing.T) {
 		w.assets[name] = a
 	}
 	none := func(*automation.Asset) {}
-	add("bastion1", "", func(a *automation.Asset) { a.SSH.Profile, a.SSH.FirstUse = "legacy", true })
+	add("bastion1", "", func(a *automation.Asset) { a.SSH.Profile, a.SSH.FirstUse = "legacy", new(true) })
 	add("bastion2", "bastion1", none)
 	add("beyond", "", none) // the credential's scope leaves it out
 	add("cloud", "", func(a *automation.Asset) { a.Name, a.Address = "bastion1", "metadata.google.internal" })

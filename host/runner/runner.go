@@ -41,6 +41,8 @@ type Config struct {
 	// HostKeys pins host keys that assets show first, where they allow it; nil: none
 	// are pinned.
 	HostKeys HostKeyStore
+	// FirstUse is whether they are, for assets that do not say it; "": refuse.
+	FirstUse automation.FirstUse
 	// Limits of the sandbox; the zero value: engine.DefaultLimits.
 	Limits engine.Limits
 	// LogBytes is how much an attempt may log; 0: 256 KiB.

@@ -16,7 +16,7 @@ func newAsset(name string) automation.Asset {
 		ID: automation.NewID[automation.AssetID](), Tenant: tenant, Name: name, Address: "10.0.0.1", Port: 22,
 		Protocol: automation.ProtocolSSH, OS: "linux", Queue: "dmz", Tags: []string{"web", "ü"}, Vars: map[string]any{"a": 1.5, "b": []any{"x", nil}},
 		HostKeys: []string{"ssh-ed25519 AAAA"}, SSH: automation.AssetSSH{
-			Profile: "legacy", Authorities: []string{"ssh-rsa AAAA"}, Revoked: []string{"serial:7"}, KRL: []byte("SSHKRL\n\x00"), FirstUse: true, Rotate: true, Jump: "other",
+			Profile: "legacy", Authorities: []string{"ssh-rsa AAAA"}, Revoked: []string{"serial:7"}, KRL: []byte("SSHKRL\n\x00"), FirstUse: new(true), Rotate: true, Jump: "other",
 		}, Created: store.Moment(start()), Updated: store.Moment(start()), Version: 1,
 	}
 }
