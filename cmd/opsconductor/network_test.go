@@ -158,6 +158,8 @@ func configureDevices(t *testing.T, host *server, sw, edge *sshtest.Fake) {
 	if strings.Contains(i.Error.Message, "hush") || slices.Contains(sw.Typed(), "interface Ethernet3") {
 		t.Errorf("%q, typed %q", i.Error.Message, sw.Typed())
 	}
+	i = host.on(t, "sw1", `uses: network.configure@1, with: {platform: ios, lines: [reload], enable_credential: enable}`)
+	wantFailed(t, "a question", i, "failed", "question", "line 1 of 1 (reload): the device asks \"Proceed with reload? [confirm]\"", "no line was taken")
 	i = host.on(t, "sw1", `uses: network.configure@1, with: {platform: ios, lines: [interface Ethernet1]}`)
 	wantFailed(t, "no password for enable", i, "failed", "become_failed", "there is none")
 	i = host.on(t, "edge1", `uses: network.configure@1, with: {platform: junos, lines: [set system host-name edge9]}`)

@@ -151,9 +151,10 @@ func (at *attempt) acted(name string, failed *hostfuncs.Error) {
 	}
 }
 
-// blind are the codes of a function that does not know what the remote side did.
+// blind are the codes of a function that does not know what the remote side did. One
+// of them is that it said too much: nobody listened to its end.
 func blind() []hostfuncs.Code {
-	return []hostfuncs.Code{hostfuncs.Lost, hostfuncs.Timeout, hostfuncs.Cancelled, hostfuncs.Unreachable, hostfuncs.Protocol}
+	return []hostfuncs.Code{hostfuncs.Lost, hostfuncs.Timeout, hostfuncs.Cancelled, hostfuncs.Unreachable, hostfuncs.Protocol, hostfuncs.OutputLimit}
 }
 
 // errorIn returns the error of an envelope; nil for a result.

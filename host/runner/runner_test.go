@@ -124,7 +124,8 @@ func TestWhatCannotBeKnown(t *testing.T) {
 		"guarded, with a journal":        {"strict", automation.EffectGuarded, journaled, automation.ItemFailed, automation.CodeCutOff, true},
 		"guarded, the guest goes on":     {"act", automation.EffectGuarded, journaled, automation.ItemFailed, automation.CodeCutOff, true},
 		"once, unreachable before":       {"strict", once, lost(hostfuncs.Before, hostfuncs.Unreachable, false), automation.ItemFailed, automation.CodeUnreachable, true},
-		"once, known error after":        {"strict", once, lost(hostfuncs.After, hostfuncs.OutputLimit, true), automation.ItemFailed, automation.CodeOutputLimit, false},
+		"once, known error after":        {"strict", once, lost(hostfuncs.After, hostfuncs.Denied, true), automation.ItemFailed, automation.CodeDenied, false},
+		"once, too much after":           {"strict", once, lost(hostfuncs.After, hostfuncs.OutputLimit, true), automation.ItemUnknown, automation.CodeUnknownOutcome, false},
 		"once, before, but after an act": {"strict", once, lost(hostfuncs.Before, hostfuncs.Unreachable, true), automation.ItemFailed, automation.CodeUnreachable, false},
 		"idempotent, lost after":         {"strict", idempotent, lost(hostfuncs.After, hostfuncs.Lost, true), automation.ItemFailed, automation.CodeLost, false},
 		"idempotent, guest goes on":      {"act", idempotent, lost(hostfuncs.After, hostfuncs.Lost, true), automation.ItemSucceeded, "", false},
@@ -143,7 +144,7 @@ func TestWhatCannotBeKnown(t *testing.T) {
 	}
 	t.Run("once, stopped for certain", func(t *testing.T) {
 		t.Parallel()
-		for _, code := range []hostfuncs.Code{hostfuncs.Timeout, hostfuncs.Cancelled} {
+		for _, code := range []hostfuncs.Code{hostfuncs.Timeout, hostfuncs.Cancelled, hostfuncs.OutputLimit} {
 			w := newWorld(t, once)
 			w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
 				err := hostfuncs.Errorf(code, hostfuncs.After, "killed; confirmed dead")

@@ -142,7 +142,11 @@ func (ch *change) ask(r step.SSHSendRequest) (step.SSHSendResult, error) {
 
 // questions are the ends of lines on which a device waits for an answer.
 func questions() []string {
-	return []string{`\[[^\[\]]{0,60}\] ?[?:] ?$`, `(?i)[\[(](confirm|y/n|yes/no|yes,no)[\])] ?[?:]? ?$`, `(?i)password[^:\n]{0,40}: ?$`}
+	return []string{
+		`\[[^\[\]]{0,60}\] ?[?:] ?$`, // a default: "[512]: "
+		`(?i)[\[(](confirm|y/n|yes/no|yes,no|yes/no/cancel)[\])][?: ]*([\[(]\w{0,8}[\])])?[?: ]*$`,
+		`(?i)password[^:\n]{0,40}: ?$`,
+	}
 }
 
 // place names a line by its number and first word: the rest may be a secret.

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +97,37 @@ func TestConfigureEndsEarly(t *testing.T) {
 		}
 		if failed.Retryable || strings.Contains(failed.Message, secret) {
 			t.Errorf("%s: %+v", tc.what, failed)
+		}
+	}
+}
+
+// What a device waits with is known from what it only shows on the way.
+func TestQuestionsOfDevices(t *testing.T) {
+	t.Parallel()
+	d := says(t, nil)
+	if _, failed := steptest.Call(d.h, network.Configure, network.ConfigureInput{Platform: "ios", Lines: []string{"a"}}); failed != nil {
+		t.Fatal(failed)
+	}
+	for line, want := range map[string]bool{
+		"Destination filename [startup-config]? ":                                         true,
+		"How many bits in the modulus [512]: ":                                            true,
+		"Do you want to continue? [confirm]":                                              true,
+		"% Do you really want to replace them? [yes/no]: ":                                true,
+		"This command will reboot the system. (y/n)?  [n] ":                               true,
+		"Exit with uncommitted changes? [yes,no] (yes) ":                                  true,
+		"Uncommitted changes found, commit them before exiting(yes/no/cancel)? [cancel]:": true,
+		"Enter new password: ":                                                            true,
+		"Building configuration...":                                                       false,
+		"[OK]":                                                                            false,
+		"[####################] 100%":                                                     false,
+		"router1(config)#":                                                                false,
+		"RP/0/RSP0/CPU0:core9(config)# ":                                                  false,
+		"*Mar  1 00:00:01: %SYS-5-CONFIG_I:":                                              false,
+		"interface Ethernet1 [up]":                                                        false,
+	} {
+		got := slices.ContainsFunc(d.sent[0].Expect, func(p string) bool { return regexp.MustCompile(p).MatchString(line) })
+		if got != want {
+			t.Errorf("%q: a question is %t, want %t", line, got, want)
 		}
 	}
 }

@@ -27,7 +27,8 @@ type FRR struct {
 var errNoFRR = errors.New("there is no FRRouting here: apt-get install frr")
 
 // StartFRR starts FRRouting and an sshd on a free loopback port, and waits until both
-// answer. They run until Stop, or until ctx is done, and need no rights beyond the user's own.
+// answer. They run until Stop, or until ctx is done, and need no rights beyond the
+// user's own; but vtysh, which gives its file to FRRouting's user, saves for root only.
 func StartFRR(ctx context.Context) (*FRR, error) {
 	const bgpd = "/usr/lib/frr/bgpd"
 	vtysh, err := exec.LookPath("vtysh")
