@@ -63,6 +63,7 @@ Total memory: 3902812 kB`, network.FactsOutput{Model: new("DCS-7050TX-64-R"), Ve
 Serial number:
 Software image version: 4.24.0F
 Uptime: since it began`, network.FactsOutput{Model: new("vEOS"), Version: new("4.24.0F")}},
+		"a time that nobody knows": {"eos", "Software image version: 4.24.0F\nUptime: 1 day, 2 fortnights", network.FactsOutput{Version: new("4.24.0F")}},
 		"Junos": {"junos", `Hostname: edge1
 Model: mx240
 Junos: 20.4R3.8

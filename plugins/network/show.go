@@ -104,7 +104,8 @@ func unreadable(platform, command string) string {
 // that write, send or run something, also after the first |, which may belong to a pattern.
 func reading() []string {
 	return []string{
-		"include", "exclude", "begin", "section", "count", "grep", "egrep", "match", "except", "find", "last", "no-more", "display", "trim", "json", "xml", "head", "sort", "uniq", "wc", "diff", "hold", "resolve",
+		"include", "exclude", "begin", "section", "count", "grep", "egrep", "match", "except", "find", "last", "no-more", "display",
+		"trim", "json", "json-pretty", "xml", "head", "sort", "uniq", "wc", "cut", "tr", "nz", "diff", "compare", "hold", "resolve",
 	}
 }
 

@@ -70,6 +70,8 @@ func TestShowOnlyReads(t *testing.T) {
 		{"ios", "show run | section ^router", true},
 		{"nxos", "show interface | include up | count", true},
 		{"junos", `show configuration | display set | match "a|b" | no-more`, true},
+		{"junos", "show configuration | compare rollback 1", true},
+		{"nxos", "show version | json-pretty", true},
 		{"frr", "show bgp summary json", true},
 		{"ios", "show", false},
 		{"ios", "s version", false},
