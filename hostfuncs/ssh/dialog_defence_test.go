@@ -205,3 +205,28 @@ func TestDialogIsReleased(t *testing.T) {
 		})
 	}
 }
+
+// A device that takes long to its first prompt still gets the Enter by which the prompt
+// is told from other lines: not all of them are spent on its silence.
+func TestDialogWaitsForASlowDevice(t *testing.T) {
+	t.Parallel()
+	for name, dev := range map[string]sshtest.Device{
+		"shows": {Wake: time.Second}, "mute": {Wake: time.Second, Mute: true}, "draws": {Wake: time.Second, Banner: "=-=-=-=-"},
+	} {
+		f := fake(t, sshtest.FakeConfig{Device: &dev})
+		d, err := pool(t, ssh.Options{DialogQuiet: 10 * time.Millisecond}).Open(t.Context(), fakeEndpoint(f), ssh.DialogConfig{Timeout: 20 * time.Second})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if greeting := string(d.Greeting.Bytes); len(f.Typed()) == 0 || dev.Banner != "" && !strings.HasPrefix(greeting, dev.Banner) {
+			t.Errorf("%s: opened before its prompt came, with greeting %q and %q sent", name, greeting, f.Typed())
+		}
+		if r := send(t, d, ssh.Input{Text: ""}); r.Prompt != "router1>" {
+			t.Errorf("%s: prompt %q", name, r.Prompt)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

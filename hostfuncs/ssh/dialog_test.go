@@ -54,6 +54,9 @@ func TestDialogOnFakeDevices(t *testing.T) {
 		"plain":          func(*sshtest.Device) {},
 		"stubborn pager": func(d *sshtest.Device) { d.Stubborn = true },
 		"slow echo":      func(d *sshtest.Device) { d.EchoDelay = 150 * time.Millisecond },
+		"slow to wake":   func(d *sshtest.Device) { d.Wake = 3 * time.Second },
+		"wakes mute":     func(d *sshtest.Device) { d.Wake, d.Mute, d.Banner = 3*time.Second, true, "" },
+		"mute":           func(d *sshtest.Device) { d.Mute, d.Banner = true, "" },
 		"colours":        func(d *sshtest.Device) { d.Color = true },
 		"noise": func(d *sshtest.Device) {
 			d.Noise = "*Mar  1 00:00:01: %SYS-5-CONFIG_I: Configured"
@@ -70,7 +73,7 @@ func TestDialogOnFakeDevices(t *testing.T) {
 				}
 				change(&dev)
 				d, _ := dialog(t, dev, c)
-				if !strings.Contains(string(d.Greeting.Bytes), "Authorized users only") {
+				if dev.Banner != "" && !strings.Contains(string(d.Greeting.Bytes), "Authorized users only") {
 					t.Errorf("greeting %q", d.Greeting.Bytes)
 				}
 				checkOutput(t, send(t, d, ssh.Input{Text: "show version"}), dev, "show version")

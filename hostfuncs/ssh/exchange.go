@@ -95,10 +95,15 @@ func (d *Dialog) learn(ctx context.Context) error {
 			d.prompt, d.echoes = strings.TrimPrefix(d.screen.last()[strings.LastIndex(line, seen):], " "), echoless
 			return true
 		}
+		// A device that was slow to wake answers all that was sent meanwhile at once.
+		if one := repeated(d.screen.last()); nudges > 0 && one != "" && silence >= quiet {
+			d.prompt = one
+			return true
+		}
 		wait := quiet
 		switch {
 		case line == "":
-			wait = 4 * quiet
+			wait = 4 * quiet << min(nudges, 4) // not all in vain: it may be slow to wake
 		case likePrompt.MatchString(line):
 			wait = quiet / 5
 		}
@@ -119,6 +124,17 @@ func (d *Dialog) learn(ctx context.Context) error {
 		d.pattern = learned(d.prompt)
 	}
 	return nil
+}
+
+// repeated returns the prompt of which a line holds several, one beside the other, and
+// nothing else; "": it is no such line.
+func repeated(line string) string {
+	for n := 2; n <= len(line)/2; n++ {
+		if one := line[:n]; len(line)%n == 0 && line == strings.Repeat(one, len(line)/n) && likePrompt.MatchString(one) {
+			return one
+		}
+	}
+	return ""
 }
 
 // maxNudges is how often Enter is sent to bring the prompt.

@@ -29,6 +29,9 @@ type Device struct {
 	// with the prompt again, as by a log message.
 	EchoDelay time.Duration
 	Noise     string
+	// Wake is how long it takes to its first prompt. Mute: it does not show what it is sent.
+	Wake time.Duration
+	Mute bool
 	// Color: prompts are in colours.
 	Color bool
 	// Silent: nothing is ever written, also no prompt.
@@ -75,6 +78,9 @@ func (f *Fake) serveDevice(ctx context.Context, ch ssh.Channel, cut func()) {
 		d.mode = 1
 	}
 	d.write(d.Banner)
+	if d.Wake > 0 {
+		<-time.After(d.Wake)
+	}
 	for d.turn() {
 	}
 }
@@ -114,7 +120,9 @@ func (d *device) turn() bool {
 	if d.EchoDelay > 0 && line != "" {
 		<-time.After(d.EchoDelay)
 	}
-	d.write(line + "\n")
+	if !d.Mute {
+		d.write(line + "\n")
+	}
 	return d.command(line)
 }
 
