@@ -42,6 +42,9 @@ func (c *cli) credentialCreateCommand() *cobra.Command {
 		if !secrets.given() && r.Kind != "ssh_agent" {
 			return usage("give the secret by --password-stdin or --key-file, or one of the other files")
 		}
+		if secrets.passphrase != "" && secrets.key == "" {
+			return usage("--passphrase-file goes with --key-file")
+		}
 		if err := secrets.check(); err != nil {
 			return err
 		}

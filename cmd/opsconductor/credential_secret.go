@@ -51,8 +51,6 @@ func (f *secretFlags) check() error {
 		}
 	}
 	switch {
-	case f.passphrase != "" && f.key == "":
-		return usage("--passphrase-file goes with --key-file")
 	case f.passwordStdin && f.password != "":
 		return usage("give the password by either --password-stdin or --password-file")
 	case f.passwordStdin && stdin > 0 || stdin > 1:

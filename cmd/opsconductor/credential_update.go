@@ -11,6 +11,7 @@ type credentialChange struct {
 	username                string
 	secrets                 secretFlags
 	protocols, assets, tags []string
+	remove                  []string
 	version                 int64
 }
 
@@ -28,6 +29,7 @@ when it has another version than --if-match says.`,
 	flags := cmd.Flags()
 	flags.StringVar(&u.username, "username", "", "new user name")
 	u.secrets.add(cmd)
+	flags.StringArrayVar(&u.remove, "remove", nil, "a part to take away: password, passphrase, certificate, public_key, one_time_seed or answers")
 	flags.StringArrayVar(&u.protocols, "protocol", nil, "a protocol that may use it")
 	flags.StringArrayVar(&u.assets, "asset", nil, `name of an asset that it may be used on; "*" is all`)
 	flags.StringArrayVar(&u.tags, "tag", nil, "a tag of assets that it may be used on")
@@ -44,7 +46,7 @@ when it has another version than --if-match says.`,
 		if err != nil {
 			return err
 		}
-		r := client.CredentialRequest{Username: u.username, Scope: u.scope(old.Scope)}
+		r := client.CredentialRequest{Username: u.username, Scope: u.scope(old.Scope), Remove: u.remove}
 		if err := u.secrets.read(c, &r); err != nil {
 			return err
 		}

@@ -58,6 +58,12 @@ func TestCommandsOfTheSSHPage(t *testing.T) {
 	if a := host.call(t, "asset", "update", "web-2", "--revoke-krl", ca); a.code == exitOK || !strings.Contains(a.err, "/ssh/krl") || strings.Contains(a.err, "PRIVATE") {
 		t.Errorf("a private key as revocation list: exit code %d, %s", a.code, a.err)
 	}
+	if a := host.call(t, "credential", "update", "two-factors", "--remove", "answers", "--remove", "passphrases"); a.code == exitOK || !strings.Contains(a.err, "/remove/0") || !strings.Contains(a.err, "/remove/1") {
+		t.Errorf("a part that is gone, and one that is none: exit code %d, %s", a.code, a.err)
+	}
+	if log := host.must(t, "audit", "list", "--output", "json"); !strings.Contains(log, `"parts_removed"`) {
+		t.Error("the audit log does not name the part that was removed")
+	}
 	for _, want := range []string{public, "modern", "jump"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("web-1 is without %q:\n%s", want, shown)

@@ -36,7 +36,8 @@ type CredentialChange struct {
 	PrivateKey string `json:"private_key,omitempty" writeOnly:"true" doc:"PEM or OpenSSH format. Sealed; never returned."`
 	Passphrase string `json:"passphrase,omitempty" writeOnly:"true" doc:"Of the private key. Sealed; never returned."`
 	Factors
-	Scope Scope `json:"scope,omitempty" doc:"Where it may be used; all of it at once."`
+	Remove []string `json:"remove,omitempty" maxItems:"20" nullable:"false" doc:"Parts to take away: password, passphrase, certificate, public_key, one_time_seed, answers. What the kind needs stays."`
+	Scope  Scope    `json:"scope,omitempty" doc:"Where it may be used; all of it at once."`
 }
 
 // Factors are what a credential logs in with beside a password or a private key.
@@ -82,7 +83,7 @@ func (r CredentialRequest) toService() service.CredentialRequest {
 
 func (r CredentialChange) toService() service.CredentialRequest {
 	return service.CredentialRequest{
-		Username: r.Username, Scope: r.Scope.toAutomation(),
+		Username: r.Username, Scope: r.Scope.toAutomation(), Remove: r.Remove,
 		Password: secret(r.Password), PrivateKey: secret(r.PrivateKey), Passphrase: secret(r.Passphrase),
 		Certificate: r.Certificate, PublicKey: r.PublicKey, OneTimeSeed: secret(r.OneTimeSeed), Answers: r.answers(),
 	}

@@ -40,6 +40,7 @@ type CredentialRequest struct {
 	PublicKey   string
 	OneTimeSeed Secret // base32, or an otpauth URI
 	Answers     []PromptAnswer
+	Remove      []string // in an update: names of parts to take away
 	Scope       CredentialScope
 }
 
@@ -73,6 +74,7 @@ type credentialChange struct {
 	Username string    `json:"username,omitempty"`
 	Scope    scopeBody `json:"scope,omitzero"`
 	secretsBody
+	Remove []string `json:"remove,omitempty"`
 }
 
 type scopeBody struct {
@@ -159,7 +161,7 @@ func (c *Client) CreateCredential(ctx context.Context, r CredentialRequest, key 
 // UpdateCredential changes a credential's secrets, user name or scope; version is
 // as for UpdateAsset.
 func (c *Client) UpdateCredential(ctx context.Context, ref string, r CredentialRequest, version int64) (Credential, error) {
-	body := credentialChange{Username: r.Username, Scope: r.scope(), secretsBody: r.secrets()}
+	body := credentialChange{Username: r.Username, Scope: r.scope(), Remove: r.Remove, secretsBody: r.secrets()}
 	var out Credential
 	err := c.send(ctx, match(http.MethodPut, version, "v1", "credentials", segment(ref)).json(body), &out)
 	return out, err

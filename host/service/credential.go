@@ -29,6 +29,9 @@ type CredentialRequest struct {
 	PublicKey   string
 	OneTimeSeed automation.Secret
 	Answers     []automation.PromptAnswer
+	// Remove names parts that an update takes away: password, passphrase, certificate,
+	// public_key, one_time_seed, answers. What the kind needs can't be taken away.
+	Remove []string
 	// Scope says where the credential may be used; it may not be empty.
 	Scope automation.CredentialScope
 }
@@ -43,6 +46,7 @@ func (s *Service) CreateCredential(ctx context.Context, p automation.Principal, 
 	if e := checkKey(key); e != nil {
 		problems = append(automation.Errors{e}, problems...)
 	}
+	problems = append(problems, nothingToRemove(r)...)
 	problems = append(problems, missingSecret(r)...)
 	problems = append(problems, checkCodes(material(r))...)
 	if err := problems.OrNil(); err != nil {
@@ -64,7 +68,8 @@ func (s *Service) CreateCredential(ctx context.Context, p automation.Principal, 
 }
 
 // UpdateCredential replaces a credential's user name, scope and, when the
-// request has them, secrets, and seals it anew. Name and kind stay: grants and
+// request has them, single parts of its secrets, takes away those that it names in
+// Remove, and seals it anew. All that is wrong is said at once, and nothing changed. Name and kind stay: grants and
 // assets know the credential by them. version is as for UpdateAsset. The change
 // is refused when an asset uses the credential that the new scope leaves out.
 func (s *Service) UpdateCredential(ctx context.Context, p automation.Principal, ref string, r CredentialRequest, version int64) (automation.Credential, error) {
@@ -79,8 +84,14 @@ func (s *Service) UpdateCredential(ctx context.Context, p automation.Principal, 
 		return automation.Credential{}, err
 	}
 	r, problems := fillUpdate(r, old)
-	if err := append(problems, checkCredential(r)...).OrNil(); err != nil {
+	parts := s.partsAfter(old, r)
+	defer parts.before.Wipe()
+	problems = append(append(problems, checkCredential(r)...), parts.problems...)
+	if err := problems.OrNil(); err != nil {
 		return automation.Credential{}, err
+	}
+	if parts.err != nil {
+		return automation.Credential{}, fault(parts.err)
 	}
 	c := old
 	c.Username, c.Scope, c.Version = r.Username, normaliseScope(r.Scope), old.Version+1
@@ -89,8 +100,8 @@ func (s *Service) UpdateCredential(ctx context.Context, p automation.Principal, 
 	}
 	act := s.act(p, opCredentialUpdate, string(c.ID), "")
 	c.Updated = act.At
-	act.Detail = credentialDetail(c, hasSecret(r))
-	if err := s.reseal(&c, old, r); err != nil {
+	act.Detail = changeDetail(c, r)
+	if err := s.vault.Seal(&c, parts.now); err != nil {
 		return automation.Credential{}, fault(err)
 	}
 	out, err := s.store.UpdateCredential(ctx, c, act)

@@ -157,7 +157,12 @@ func missingSecret(r CredentialRequest) automation.Errors {
 		return automation.Errors{{
 			Code: automation.CodeMissing, Pointer: "/password", Message: "a credential of kind password needs a password, or answers to prompts",
 		}}
-	case r.Kind == automation.CredentialSSHKey && r.PrivateKey.Empty() && r.Passphrase.Empty():
+	case r.Kind == automation.CredentialSSHKey && r.PrivateKey.Empty() && !r.Passphrase.Empty():
+		return automation.Errors{{
+			Code: automation.CodeMissing, Pointer: "/private_key", Message: "a passphrase without the private key that it belongs to",
+			Suggestion: "send the private key with it",
+		}}
+	case r.Kind == automation.CredentialSSHKey && r.PrivateKey.Empty():
 		return automation.Errors{{Code: automation.CodeMissing, Pointer: "/private_key", Message: "a credential of kind ssh_key needs a private key"}}
 	}
 	return nil
@@ -191,7 +196,10 @@ func merge(m, old vault.Material) vault.Material {
 		m.Certificate = old.Certificate
 	}
 	if m.PrivateKey.Empty() {
-		m.PrivateKey, m.Passphrase = old.PrivateKey, old.Passphrase
+		m.PrivateKey = old.PrivateKey
+		if m.Passphrase.Empty() {
+			m.Passphrase = old.Passphrase
+		}
 	}
 	if m.Password.Empty() {
 		m.Password = old.Password
@@ -206,23 +214,6 @@ func merge(m, old vault.Material) vault.Material {
 		m.Answers = old.Answers
 	}
 	return m
-}
-
-// reseal seals c with what the request says and, for the rest, what old has. An
-// old seal that does not open any more is given up where the request has what
-// the kind needs.
-func (s *Service) reseal(c *automation.Credential, old automation.Credential, r CredentialRequest) error {
-	m := material(r)
-	before, err := s.vault.Open(old)
-	if err != nil && (!hasSecret(r) || len(missingSecret(r)) > 0) {
-		return err
-	}
-	defer before.Wipe()
-	m = merge(m, before)
-	if err := checkCodes(m).OrNil(); err != nil {
-		return err
-	}
-	return s.vault.Seal(c, m)
 }
 
 // factorParts are the parts of a request's digest that requests without them do

@@ -71,12 +71,6 @@ func checkSecrets(r CredentialRequest) automation.Errors {
 			out = append(out, e)
 		}
 	}
-	if r.PrivateKey.Empty() && !r.Passphrase.Empty() && r.Kind == automation.CredentialSSHKey {
-		out = append(out, &automation.Error{
-			Code: automation.CodeMissing, Pointer: "/private_key", Message: "a passphrase without the private key that it belongs to",
-			Suggestion: "send the private key with it",
-		})
-	}
 	return out
 }
 
