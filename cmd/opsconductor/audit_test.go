@@ -82,7 +82,7 @@ func TestCredentialUpdate(t *testing.T) {
 	for want, args := range map[string][]string{
 		"does not have the version": {"root", "--username", "x", "--if-match", "2"},
 		"has no such secret":        {"root", "--key-file", file},
-		"goes with --key-file":      {"root", "--passphrase-file", file},
+		"kind password has no such": {"root", "--passphrase-file", file},
 		"has one secret":            {"root", "--password-stdin", "--key-file", "-"},
 		"no such":                   {"nothing", "--username", "x"},
 	} {
