@@ -32,9 +32,10 @@ func leaves(cause error) bool {
 
 // reopen corrects the outcome of a guarded attempt that has lost contact with its
 // command, or has not found out what an earlier attempt began: another attempt
-// finds out (cut_off) where it may go on, else the item is unknown.
+// finds out (cut_off) where it may go on, else the item is unknown. What the action
+// says does not count then, also when it says that all went well.
 func (at *attempt) reopen(ctx context.Context, o *automation.Outcome) {
-	if at.Effect != automation.EffectGuarded || o.State == automation.ItemSucceeded {
+	if at.Effect != automation.EffectGuarded {
 		return
 	}
 	at.mu.Lock()
@@ -53,7 +54,7 @@ func (at *attempt) reopen(ctx context.Context, o *automation.Outcome) {
 		}
 		o.State, o.Output = automation.ItemFailed, nil
 		o.Error = &automation.Error{Code: automation.CodeCutOff, Phase: automation.PhaseAfter, CanRetry: true, Message: message}
-	case unheard && o.State != automation.ItemUnknown:
+	case unheard:
 		o.State, o.Output = automation.ItemUnknown, nil
 		o.Error = &automation.Error{
 			Code: automation.CodeUnknownOutcome, Phase: automation.PhaseAfter,

@@ -49,6 +49,7 @@ func TestFailuresOfTheGuest(t *testing.T) {
 	}{
 		"own code":         {"fail", `{"text":"{\"code\":\"disk_full\",\"message\":\"no room\",\"retryable\":true}"}`, "disk_full", []string{"no room"}, true},
 		"host's own code":  {"fail", `{"text":"{\"code\":\"host_lost\",\"message\":\"x\"}"}`, automation.CodePluginFailed, nil, false},
+		"a guarded one's":  {"fail", `{"text":"{\"code\":\"cut_off\",\"message\":\"x\",\"retryable\":true}"}`, automation.CodePluginFailed, nil, true},
 		"text":             {"fail", `{"text":"it broke"}`, automation.CodePluginFailed, []string{"it broke"}, false},
 		"output no JSON":   {"say", `{"text":"hello"}`, automation.CodeBadOutput, nil, false},
 		"output not right": {"say", `{"text":"{\"envelope\":1}"}`, automation.CodeBadOutput, []string{"/envelope"}, false},

@@ -186,3 +186,50 @@ func TestDrainHandsBack(t *testing.T) {
 		}
 	})
 }
+
+// TestBegunBefore: an attempt that its host has to give up, and that follows one which
+// may have begun its command, does not end as if nothing had been begun.
+func TestBegunBefore(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]executor{
+		"it panics": func(context.Context, automation.Attempt, worker.Intent) automation.Outcome { panic("x") },
+		"it does not stop": func(ctx context.Context, _ automation.Attempt, _ worker.Intent) automation.Outcome {
+			<-ctx.Done()
+			<-time.After(time.Hour)
+			return automation.Outcome{State: automation.ItemSucceeded}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := setup(e, nil)
+			a := attempt(automation.EffectGuarded, time.Second)
+			a[0].Begun = &automation.Begun{At: time.Now()}
+			f.w.Start(t.Context(), a)
+			got := (<-f.results).Outcome
+			if got.State != automation.ItemUnknown || got.Error.Phase != automation.PhaseAfter {
+				t.Errorf("%s: %s, %+v; want unknown, after", name, got.State, got.Error)
+			}
+			<-time.After(2 * time.Hour) // what does not stop ends
+		})
+	}
+}
+
+// TestNoIntentAfterTheEnd: nothing is committed for an attempt that is to stop.
+func TestNoIntentAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("the lease is over")
+		var got error
+		f := setup(func(ctx context.Context, _ automation.Attempt, intent worker.Intent) automation.Outcome {
+			<-ctx.Done()
+			got = intent(ctx, "hash")
+			return automation.Outcome{State: automation.ItemFailed}
+		}, nil)
+		a := attempt(automation.EffectGuarded, time.Minute)
+		f.w.Start(t.Context(), a)
+		f.w.Cancel(a[0].AttemptKey, cause)
+		<-f.results
+		if !errors.Is(got, cause) || f.intents != 0 {
+			t.Errorf("%d intents, error %v; want none, and the cause of the end", f.intents, got)
+		}
+	})
+}
