@@ -139,7 +139,11 @@ func (g *guardedRun) count(id client.RunID, site int, kind string) int {
 // another host takes over, or by turns all.
 func (g *guardedRun) killInPhases(n int) client.RunID {
 	id := g.spread(n)
-	g.strike(g.victims(n)...)
+	victims := g.victims(n)
+	g.strike(victims...)
+	if len(victims) == len(g.hosts) {
+		g.meet(n)
+	}
 	return id
 }
 
@@ -169,7 +173,6 @@ func (g *guardedRun) strike(victims ...*host) {
 		for _, h := range victims {
 			h.start()
 		}
-		pause(rand.N(2 * time.Second)) // the next attempts come before or after the old ones go on
 	}
 }
 
@@ -186,6 +189,20 @@ func (g *guardedRun) mend() {
 	eventually(g.t, "a host leads and all are live", func() bool { return g.live() == len(g.hosts) && g.leader() != nil })
 }
 
+// meet has the commands that are held up go on beside those of the next attempts, by
+// turns, and else whenever that may be.
+func (g *guardedRun) meet(n int) {
+	g.t.Helper()
+	if n%4 > 1 {
+		pause(rand.N(2 * time.Second))
+		return
+	}
+	eventually(g.t, "the next attempts are held up too", func() bool {
+		m, _ := filepath.Glob(filepath.Join(g.gates, fmt.Sprintf("held-%d-*", n%sshds)))
+		return len(m) >= 2*targets/sshds
+	})
+}
+
 // drainInPhases stops a host as an upgrade does, and it can't wait for its commands.
 func (g *guardedRun) drainInPhases(n int) client.RunID {
 	id := g.spread(n)
@@ -196,7 +213,9 @@ func (g *guardedRun) drainInPhases(n int) client.RunID {
 	}
 	g.row.drains++
 	h.start()
-	pause(rand.N(time.Second))
+	if len(g.hosts) == 1 {
+		g.meet(n)
+	}
 	return id
 }
 

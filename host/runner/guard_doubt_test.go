@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/runner"
 	"opsconductor.dev/host/worker"
 	"opsconductor.dev/hostfuncs"
 )
@@ -148,4 +149,32 @@ func TestOnlyGuardedHasAJournal(t *testing.T) {
 		return out, errors.Join(err)
 	}
 	check(t, w.execute(t.Context(), w.attempt("act", `{"request":{}}`, once)), automation.ItemUnknown, automation.CodeUnknownOutcome, "the connection broke")
+}
+
+// TestIntentThatComesTooLate: an intent that is committed after the attempt's outcome
+// was made lets nothing be sent any more.
+func TestIntentThatComesTooLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, automation.EffectGuarded)
+	ctx, cancel := context.WithCancel(t.Context())
+	free, sent := make(chan struct{}), make(chan error, 1)
+	w.act = func(ctx context.Context, s *hostfuncs.Session) (any, error) {
+		err := s.Begin(ctx, "c0ffee")
+		sent <- err
+		return nil, err
+	}
+	r, err := runner.New(w.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := r.Execute(ctx, w.attempt("act", `{"request":{}}`, automation.EffectGuarded), func(context.Context, automation.Digest) error {
+		cancel()
+		<-free
+		return nil
+	})
+	check(t, o, automation.ItemCancelled, automation.CodeCancelled)
+	close(free)
+	if err := <-sent; err == nil {
+		t.Error("the command may be sent after the attempt's end")
+	}
 }

@@ -47,3 +47,6 @@ func JournalAge(ago time.Duration) int64 { return journalAge(ago) }
 
 // MaxJournals is maxJournals.
 const MaxJournals = maxJournals
+
+// GuardHash is guardHash.
+func GuardHash(e Endpoint, c Command) string { return guardHash(e, c) }

@@ -18,7 +18,7 @@ func cutOff(t *testing.T, m *machine.Machine, attempt int, intent bool, code aut
 	}
 	a := d.Attempts[0]
 	if intent {
-		f := automation.Fact{Kind: automation.FactAttemptStarted, At: start().Add(time.Second), Attempt: attempt, Host: a.Host, HostEpoch: a.HostEpoch, CommandHash: "c0ffee"}
+		f := automation.Fact{Kind: automation.FactAttemptStarted, At: start().Add(time.Duration(attempt) * time.Second), Attempt: attempt, Host: a.Host, HostEpoch: a.HostEpoch, CommandHash: "c0ffee"}
 		if err := m.Handle("r", f); err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestGuardedIsGrantedAgain(t *testing.T) {
 			t.Errorf("%s: nothing was begun, and attempt 2 has %+v", code, a.Begun)
 		}
 		for n := 3; n <= 4; n++ {
-			if a := cutOff(t, m, n, false, code); a.Begun == nil || a.Begun.Command != "c0ffee" || !a.Begun.At.Equal(start().Add(time.Second)) {
+			if a := cutOff(t, m, n, n == 3, code); a.Begun == nil || a.Begun.Command != "c0ffee" || !a.Begun.At.Equal(start().Add(2*time.Second)) {
 				t.Errorf("%s: attempt %d has %+v begun before it", code, n, a.Begun)
 			}
 		}
@@ -79,6 +79,40 @@ func TestGuardedEndsHonestly(t *testing.T) {
 		items := f.Items(0, 0, 1)
 		if len(items) != 1 || items[0].State != automation.ItemCancelled || items[0].Outcome == nil || items[0].Outcome.Error.Code != want {
 			t.Errorf("%s: got %+v, want it cancelled with %s", effect, items, want)
+		}
+	}
+}
+
+// TestGuardedLostWhileItEnds: contact with a guarded command is lost when its item,
+// step or run is to end already: nobody finds out what became of it, and the item
+// says so.
+func TestGuardedLostWhileItEnds(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		tell  automation.Fact
+		state automation.ItemState
+	}{
+		"the run is cancelled":  {automation.Fact{Kind: automation.FactCancelAsked, By: "me"}, automation.ItemCancelled},
+		"the run's time is up":  {automation.Fact{Kind: automation.FactTimerFired, Reason: automation.TimerRun}, automation.ItemFailed},
+		"the step's time is up": {automation.Fact{Kind: automation.FactTimerFired, Reason: automation.TimerStep}, automation.ItemUnknown},
+		"the item's time is up": {automation.Fact{Kind: automation.FactTimerFired, Reason: automation.TimerItem}, automation.ItemUnknown},
+	} {
+		f := machine.NewFold(one(automation.EffectGuarded), automation.Run{ID: "r"})
+		tc.tell.At = start()
+		if _, err := f.Apply(automation.Entry{Seq: 1, Run: "r", Facts: []automation.Fact{
+			*accepted(start()),
+			{Kind: automation.FactAttemptGranted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1},
+			{Kind: automation.FactAttemptStarted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1, CommandHash: "c0ffee"},
+			tc.tell,
+			{Kind: automation.FactAttemptEnded, At: start(), Attempt: 1, Host: "h", HostEpoch: 1, Outcome: &automation.Outcome{
+				State: automation.ItemFailed, Error: &automation.Error{Code: automation.CodeCutOff},
+			}},
+		}}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		items := f.Items(0, 0, 1)
+		if len(items) != 1 || items[0].State != tc.state || items[0].Outcome == nil || items[0].Outcome.Error.Code != automation.CodeUnknownOutcome {
+			t.Errorf("%s: got %+v, want it %s with %s", name, items, tc.state, automation.CodeUnknownOutcome)
 		}
 	}
 }
