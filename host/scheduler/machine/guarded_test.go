@@ -6,6 +6,7 @@ import (
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler/machine"
+	"opsconductor.dev/host/workflow"
 )
 
 // cutOff grants an attempt, commits its intent if it is to, and cuts it off.
@@ -113,6 +114,56 @@ func TestGuardedLostWhileItEnds(t *testing.T) {
 		items := f.Items(0, 0, 1)
 		if len(items) != 1 || items[0].State != tc.state || items[0].Outcome == nil || items[0].Outcome.Error.Code != automation.CodeUnknownOutcome {
 			t.Errorf("%s: got %+v, want it %s with %s", name, items, tc.state, automation.CodeUnknownOutcome)
+		}
+	}
+}
+
+// TestGuardedLostInAHaltedStep: the step has stopped for its failures, so nobody finds
+// out what became of the command that contact was lost with.
+func TestGuardedLostInAHaltedStep(t *testing.T) {
+	t.Parallel()
+	s := fanOut("s", 2)
+	s.Effect, s.Retry.MaxAttempts = automation.EffectGuarded, 1
+	m := machine.New(machine.Limits{})
+	if err := m.Accept("r", accepted(start()), listed{plain{&workflow.Plan{StopIfFailed: workflow.Amount{Count: 1}, Steps: []workflow.PlanStep{s}}}}); err != nil {
+		t.Fatal(err)
+	}
+	m.Grant(start(), machine.Lease{Host: "h", Epoch: 1}, 10)
+	d, err := m.Take()
+	if err != nil || len(d.Attempts) != 2 {
+		t.Fatalf("got %+v, %v; want two attempts", d.Attempts, err)
+	}
+	failed, lost := d.Attempts[0], d.Attempts[1]
+	for _, f := range []automation.Fact{
+		{Kind: automation.FactAttemptStarted, At: start(), Item: lost.Item, Attempt: 1, Host: "h", HostEpoch: 1, CommandHash: "c0ffee"},
+		outcome(failed, start(), &automation.Outcome{State: automation.ItemFailed, Error: automation.Errorf(automation.CodePluginFailed, "no")}),
+		outcome(lost, start(), &automation.Outcome{State: automation.ItemFailed, Error: automation.Errorf(automation.CodeCutOff, "cut")}),
+	} {
+		if err := m.Handle("r", f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := m.Snapshot()["r/0/1"].State; got != automation.ItemUnknown {
+		t.Errorf("got it %s, want unknown", got)
+	}
+}
+
+// TestLossesAreNoRetries: an attempt that went down with its host, or was cut off from
+// its command, does not use a retry up.
+func TestLossesAreNoRetries(t *testing.T) {
+	t.Parallel()
+	for _, code := range []automation.Code{automation.CodeHostLost, automation.CodeCutOff} {
+		p := one(automation.EffectGuarded)
+		p.plan.Steps[0].Retry.MaxAttempts = 2
+		m := machine.New(machine.Limits{})
+		if err := m.Accept("r", accepted(start()), p); err != nil {
+			t.Fatal(err)
+		}
+		cutOff(t, m, 1, false, code)
+		cutOff(t, m, 2, false, code)
+		cutOff(t, m, 3, false, automation.CodeUnreachable)
+		if got := m.Snapshot()["r/0/0"].State; got != automation.ItemWaitingRetry && got != automation.ItemReady {
+			t.Errorf("%s: after two losses and the first of two tries: %s, want another one to come", code, got)
 		}
 	}
 }
