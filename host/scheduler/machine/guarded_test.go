@@ -167,3 +167,49 @@ func TestLossesAreNoRetries(t *testing.T) {
 		}
 	}
 }
+
+// TestDidNotRunIsAnotherRound: what somebody says did not run is run under journals of
+// its own, and nothing was begun before it.
+func TestDidNotRunIsAnotherRound(t *testing.T) {
+	t.Parallel()
+	m := machine.New(machine.Limits{MaxLost: 1})
+	if err := m.Accept("r", accepted(start()), one(automation.EffectGuarded)); err != nil {
+		t.Fatal(err)
+	}
+	if a := cutOff(t, m, 1, true, automation.CodeCutOff); a.Round != 0 {
+		t.Errorf("the first attempt has round %d", a.Round)
+	}
+	if err := m.Handle("r", with(resolve(automation.ResolutionDidNotRun, nil), start())); err != nil {
+		t.Fatal(err)
+	}
+	if a := cutOff(t, m, 2, false, automation.CodeUnreachable); a.Round != 1 || a.Begun != nil {
+		t.Errorf("got round %d, %+v begun before; want 1, nothing", a.Round, a.Begun)
+	}
+}
+
+// TestGuardedSkippedIsNot: an item that waits for its next attempt when its step stops
+// is not skipped: its command may have run.
+func TestGuardedSkippedIsNot(t *testing.T) {
+	t.Parallel()
+	s := fanOut("s", 2)
+	s.Effect, s.Retry.MaxAttempts = automation.EffectGuarded, 1
+	f := machine.NewFold(listed{plain{&workflow.Plan{StopIfFailed: workflow.Amount{Count: 1}, Steps: []workflow.PlanStep{s}}}}, automation.Run{ID: "r"})
+	granted := automation.Fact{Kind: automation.FactAttemptGranted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1}
+	of := func(item int, fact automation.Fact) automation.Fact { fact.Item = item; return fact }
+	ended := func(code automation.Code) automation.Fact {
+		e := granted
+		e.Kind, e.Outcome = automation.FactAttemptEnded, &automation.Outcome{State: automation.ItemFailed, Error: automation.Errorf(code, "no")}
+		return e
+	}
+	begun := granted
+	begun.Kind, begun.CommandHash = automation.FactAttemptStarted, "c0ffee"
+	if _, err := f.Apply(automation.Entry{Seq: 1, Run: "r", Facts: []automation.Fact{
+		*accepted(start()), granted, of(1, granted), of(1, begun), of(1, ended(automation.CodeCutOff)), ended(automation.CodePluginFailed),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	items := f.Items(0, 1, 1)
+	if len(items) != 1 || items[0].State != automation.ItemFailed || items[0].Outcome.Error.Code != automation.CodeUnknownOutcome {
+		t.Errorf("got %+v, want it failed with %s", items, automation.CodeUnknownOutcome)
+	}
+}
