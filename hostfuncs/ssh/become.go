@@ -99,7 +99,14 @@ const passwordMark = "-password:"
 
 // take is what the login shell runs: it says when the program is missing, speaks
 // the program's messages in English, and turns into it.
-const take = `n=%s; command -v %s >/dev/null 2>&1 || { echo "$n-missing" >&2; exit 127; }; LC_ALL=C; export LC_ALL; exec `
+const take = `n=%s; command -v %s >/dev/null 2>&1 || { echo "$n` + missingMark + `" >&2; exit 127; }; LC_ALL=C; export LC_ALL; echo "$n` + turnMark + `" >&2; exec `
+
+// These stand behind the nonce: there is no such program; from here on it is the
+// program that speaks, and not the login shell.
+const (
+	missingMark = "-missing"
+	turnMark    = "-turn"
+)
 
 // exec returns the exec request's command that starts /bin/sh with a text as the
 // other user.
@@ -150,7 +157,6 @@ func complaints() []struct {
 		words string
 		cause BecomeCause
 	}{
-		{"-missing", MethodMissing},
 		{"must have a tty", TerminalRequired},
 		{"a terminal is required", TerminalRequired},
 		{"a tty is required", TerminalRequired},
@@ -179,8 +185,19 @@ func complaints() []struct {
 	}
 }
 
+// own returns what the program said, without what the login shell had said before.
+func own(said []byte, nonce string) []byte {
+	if _, after, ok := bytes.Cut(said, []byte(nonce+turnMark)); ok {
+		return after
+	}
+	return said
+}
+
 // cause reads why the program refused.
-func (b Become) cause(said string) BecomeCause {
+func (b Become) cause(nonce, said string) BecomeCause {
+	if strings.Contains(said, nonce+missingMark) {
+		return MethodMissing
+	}
 	for _, c := range complaints() {
 		if strings.Contains(said, c.words) {
 			return c.cause

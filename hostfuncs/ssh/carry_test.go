@@ -217,6 +217,9 @@ func TestCarriesNoShell(t *testing.T) {
 	if len(r.Stderr.Bytes) > 0 || code(r) != 0 {
 		t.Errorf("exit code %d, standard error %q", code(r), r.Stderr.Bytes)
 	}
+	if r := run(t, p, e, ssh.Command{Argv: []string{"/bin/cat"}, Env: map[string]string{"IFS": "0123456789"}}); code(r) != 0 {
+		t.Errorf("with digits between words: exit code %d", code(r))
+	}
 	for _, name := range append(shellNames(), "RANDOM", "SRANDOM", "OPTIND", "HISTCMD", "SECONDS", "BASH_ARGC", "BASHPID", "LINENO", "EPOCHSECONDS", "SHLVL") {
 		r, err := p.Exec(t.Context(), e, ssh.Command{Argv: []string{"/bin/cat", "/proc/self/environ"}, Env: map[string]string{name: trap}})
 		if err == nil && !strings.Contains("\x00"+string(r.Stdout.Bytes), "\x00"+name+"="+trap+"\x00") {

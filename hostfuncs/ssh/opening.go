@@ -23,6 +23,7 @@ const (
 // noise of the login shell, and prompts and complaints of a become program.
 type opening struct {
 	mark   string
+	turn   string                                // from here on the become program speaks
 	asks   func(said []byte) (prompt, ours bool) // nil: nobody asks
 	next   func([]byte)
 	drop   bool // what comes before the line is not the command's output
@@ -38,7 +39,7 @@ type opening struct {
 func newOpening(nonce string, b *Become, next func([]byte)) *opening {
 	o := &opening{mark: nonce + readyMark, next: next, events: make(chan stage, 8)}
 	if b != nil {
-		o.drop = true
+		o.drop, o.turn = true, nonce+turnMark
 		o.asks = func(said []byte) (bool, bool) { return b.asks(nonce, said) }
 	}
 	return o
@@ -72,7 +73,7 @@ func (o *opening) write(b []byte) {
 		o.tell(rambling)
 		return
 	}
-	if o.asks == nil || len(b) == 0 {
+	if o.asks == nil || len(b) == 0 || !o.begun() {
 		return
 	}
 	if prompt, ours := o.asks(o.held[o.from:]); prompt {
@@ -83,6 +84,19 @@ func (o *opening) write(b []byte) {
 			o.tell(questioned)
 		}
 	}
+}
+
+// begun reports whether the become program speaks: what the login shell says before
+// is no prompt.
+func (o *opening) begun() bool {
+	if o.from > 0 {
+		return true
+	}
+	at := bytes.Index(o.held, []byte(o.turn))
+	if at >= 0 {
+		o.from = at + len(o.turn)
+	}
+	return at >= 0
 }
 
 // abandon sees to it that the shell is never taken for ready; false: it was already.

@@ -86,6 +86,7 @@ func (s *session) answer(p hostfuncs.Secret) {
 // giveUp ends the session of a command that cannot be begun.
 func (s *session) giveUp(e stage, answered bool) {
 	_, said := s.opening.state()
+	said = own(said, s.nonce)
 	if s.cmd.Become == nil {
 		s.refused <- hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before,
 			"%s gave a terminal, and did not start a shell within %s; check what the account runs when it logs in", s.endpoint.place(), s.pool.opt.BecomeTimeout)
@@ -93,7 +94,7 @@ func (s *session) giveUp(e stage, answered bool) {
 		return
 	}
 	cause := NoAnswer
-	switch found := s.cmd.Become.cause(string(said)); {
+	switch found := s.cmd.Become.cause(s.nonce, string(said)); {
 	case found != BecomeRefused:
 		cause = found
 	case answered && (e == prompted || e == questioned):
@@ -108,8 +109,9 @@ func (s *session) giveUp(e stage, answered bool) {
 // notBecome returns the error of a become program that did not start the shell.
 func (s *session) notBecome(cause BecomeCause, said []byte) error {
 	b := s.cmd.Become
+	said = own(said, s.nonce)
 	if cause == "" {
-		cause = b.cause(string(said))
+		cause = b.cause(s.nonce, string(said))
 	}
 	if s.cmd.Redact != nil {
 		said = s.cmd.Redact(said)
@@ -120,7 +122,7 @@ func (s *session) notBecome(cause BecomeCause, said []byte) error {
 // cleaned takes the wrapper's own marks out of what a person reads.
 func cleaned(said, nonce string) string {
 	said = wrapperText.ReplaceAllString(said, "/bin/sh'")
-	return strings.NewReplacer(nonce+passwordMark, "", nonce+"-missing", "", nonce, "").Replace(said)
+	return strings.NewReplacer(nonce+passwordMark, "", nonce+missingMark, "", nonce, "").Replace(said)
 }
 
 // wrapperText is the wrapper where a become program shows what it was to run.
