@@ -186,8 +186,8 @@ func complaints() []struct {
 }
 
 // own returns what the program said, without what the login shell had said before.
-func own(said []byte, nonce string) []byte {
-	if _, after, ok := bytes.Cut(said, []byte(nonce+turnMark)); ok {
+func own(said, nonce string) string {
+	if _, after, ok := strings.Cut(said, nonce+turnMark); ok {
 		return after
 	}
 	return said
@@ -198,6 +198,7 @@ func (b Become) cause(nonce, said string) BecomeCause {
 	if strings.Contains(said, nonce+missingMark) {
 		return MethodMissing
 	}
+	said = own(said, nonce)
 	for _, c := range complaints() {
 		if strings.Contains(said, c.words) {
 			return c.cause

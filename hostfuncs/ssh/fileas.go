@@ -174,7 +174,7 @@ func (f *files) notBecome(otherwise BecomeCause) error {
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has no sftp-server that %s could start (looked for at %s); install OpenSSH's, or act on the file by ssh_exec",
 			f.endpoint.place(), b.user(), strings.ReplaceAll(fileServers, " ", ", "))
 	}
-	cause := b.cause(string(said))
+	cause := b.cause(f.nonce, string(said))
 	if cause == BecomeRefused && otherwise != "" {
 		cause = otherwise
 	}

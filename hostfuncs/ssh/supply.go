@@ -86,7 +86,6 @@ func (s *session) answer(p hostfuncs.Secret) {
 // giveUp ends the session of a command that cannot be begun.
 func (s *session) giveUp(e stage, answered bool) {
 	_, said := s.opening.state()
-	said = own(said, s.nonce)
 	if s.cmd.Become == nil {
 		s.refused <- hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before,
 			"%s gave a terminal, and did not start a shell within %s; check what the account runs when it logs in", s.endpoint.place(), s.pool.opt.BecomeTimeout)
@@ -109,7 +108,6 @@ func (s *session) giveUp(e stage, answered bool) {
 // notBecome returns the error of a become program that did not start the shell.
 func (s *session) notBecome(cause BecomeCause, said []byte) error {
 	b := s.cmd.Become
-	said = own(said, s.nonce)
 	if cause == "" {
 		cause = b.cause(s.nonce, string(said))
 	}
@@ -119,9 +117,10 @@ func (s *session) notBecome(cause BecomeCause, said []byte) error {
 	return b.failed(s.endpoint.place(), cause, cleaned(string(said), s.nonce))
 }
 
-// cleaned takes the wrapper's own marks out of what a person reads.
+// cleaned takes the wrapper's own marks out of what a person reads of a become
+// program's words.
 func cleaned(said, nonce string) string {
-	said = wrapperText.ReplaceAllString(said, "/bin/sh'")
+	said = wrapperText.ReplaceAllString(own(said, nonce), "/bin/sh'")
 	return strings.NewReplacer(nonce+passwordMark, "", nonce+missingMark, "", nonce, "").Replace(said)
 }
 
