@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"opsconductor.dev/hostfuncs"
 	"opsconductor.dev/hostfuncs/hostfunctest"
@@ -80,6 +81,8 @@ func (f *fleet) call(ctx context.Context, t *testing.T, r ssh.ExecManyRequest) (
 	}
 	all := ssh.Functions(pool(t, quick()))
 	fn := all[slices.IndexFunc(all, func(f hostfuncs.Func) bool { return f.Name == "ssh_exec_many" })]
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	var env struct {
 		OK    ssh.ExecManyResult
 		Error *hostfuncs.Error
@@ -116,9 +119,10 @@ func TestExecManyMass(t *testing.T) {
 	var lines []string
 	wrong := ""
 	for i := range reals {
-		a, e := newAccount(t, "/bin/sh"), ssh.Endpoint{}
+		a := newAccount(t, "/bin/sh")
 		lines = append(lines, a.name+" ALL=(ALL) ALL")
-		if e = as(srv, a); i > 0 { // the first has no password for sudo
+		e := as(srv, a)
+		if i > 0 { // the first has no password for sudo
 			e.Credential.Password = secret(a.password)
 		} else {
 			wrong = fmt.Sprintf("real%d", i)
