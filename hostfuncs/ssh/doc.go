@@ -72,7 +72,8 @@
 // connection that goes on, gives a result with neither exit code nor signal.
 //
 // A command that ends while a process that it started in the background holds its
-// output open is given Options.DrainGrace for the rest of the output.
+// output open is given Options.DrainGrace for the rest of the output, and again as
+// long as something comes, 30 seconds at most.
 //
 // # Files
 //

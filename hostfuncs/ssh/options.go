@@ -24,7 +24,7 @@ type Options struct {
 	FileTimeout      time.Duration // silence of a server that owes an SFTP answer: 30 s
 	KeepAlive        time.Duration // silence after which a connection is asked for a sign of life, and has as long again to give it: 15 s
 	IdleTimeout      time.Duration // an unused connection is closed: 60 s
-	DrainGrace       time.Duration // for the rest of the output after the command has ended: 1 s
+	DrainGrace       time.Duration // silence in which the rest of the output may come after the command has ended: 1 s
 	KillGrace        time.Duration // between TERM and KILL: 2 s
 	DialogQuiet      time.Duration // silence after which a line that looks like a prompt is taken for one: 500 ms
 

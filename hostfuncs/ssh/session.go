@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -26,6 +27,7 @@ type session struct {
 	started  time.Time
 
 	out, err *capture
+	came     atomic.Int64   // bytes of both streams
 	streams  sync.WaitGroup // the two pumps
 	drained  chan struct{}  // closed when both pumps have ended
 	exited   chan struct{}  // closed when exit is set
@@ -227,16 +229,32 @@ func (s *session) notStarted(err error) error {
 	return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s did not answer the request to run the command, and the connection is closed: whether the command ran is not known: %w", place, err)
 }
 
-// drain waits a little for the rest of the output and for the server to close
-// the channel. A background process that holds the output open is not waited for.
+// drainMost is how long the rest of the output may come after the command's end.
+const drainMost = 30 * time.Second
+
+// drain waits for the rest of the output and for the server to close the channel,
+// as long as something comes: on a slow way much of it may come after the word that
+// the command has ended. A background process that holds the output open is not
+// waited for.
 func (s *session) drain() {
-	t := time.NewTimer(s.pool.opt.DrainGrace)
-	defer t.Stop()
+	most := time.NewTimer(drainMost)
+	defer most.Stop()
+	grace := time.NewTicker(s.pool.opt.DrainGrace)
+	defer grace.Stop()
 	for _, wait := range []<-chan struct{}{s.drained, s.gone} {
-		select {
-		case <-wait:
-		case <-t.C:
-			return
+		for came, over := s.came.Load(), false; !over; {
+			select {
+			case <-wait:
+				over = true
+			case <-grace.C:
+				now := s.came.Load()
+				if now == came {
+					return
+				}
+				came = now
+			case <-most.C:
+				return
+			}
 		}
 	}
 }

@@ -242,6 +242,23 @@ func TestOutputLimit(t *testing.T) {
 	}
 }
 
+// What a slow way has not brought when the command ends comes all the same.
+func TestSlowWay(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{})
+	px, p, e := proxy(t, srv), pool(t, quick()), endpoint(srv)
+	e.Host, e.Port = px.Host, px.Port
+	run(t, p, e, ssh.Command{Argv: []string{"true"}})
+	px.Slow(400_000)
+	const n = 1_200_000
+	for _, sh := range []string{`head -c "$1" /dev/zero`, `head -c "$1" /dev/zero >&2`} {
+		r := run(t, p, e, ssh.Command{Argv: []string{"sh", "-c", sh, "sh", strconv.Itoa(n)}, MaxOutput: 2 << 20})
+		if got := len(r.Stdout.Bytes) + len(r.Stderr.Bytes); got != n {
+			t.Errorf("%s: %d bytes came, want %d", sh, got, n)
+		}
+	}
+}
+
 // A background process that holds the output open is not waited for.
 func TestBackgroundChild(t *testing.T) {
 	t.Parallel()

@@ -136,11 +136,8 @@ func (s *session) touch() {
 
 // touched is a stream's sink that notes that something came.
 func (s *session) touched(write func([]byte)) func([]byte) {
-	if s.lull == nil {
-		return write
-	}
 	return func(b []byte) {
-		if len(b) > 0 {
+		if s.came.Add(int64(len(b))); len(b) > 0 {
 			s.touch()
 		}
 		write(b)

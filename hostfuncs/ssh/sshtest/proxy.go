@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 )
 
-// Proxy passes TCP connections on to a server, counts them, and can cut, freeze or
-// refuse them.
+// Proxy passes TCP connections on to a server, counts them, and can slow, cut,
+// freeze or refuse them.
 type Proxy struct {
 	Host string
 	Port int
@@ -21,6 +22,7 @@ type Proxy struct {
 	count  int
 	frozen chan struct{} // not nil: bytes wait until it is closed
 	refuse bool
+	rate   int  // bytes a second from the server; 0: as they come
 	cut    *Cut // nil: none is to come
 	passed map[Way]int64
 }
@@ -114,6 +116,13 @@ func (p *Proxy) admit(way Way, n int) (may int, cut bool) {
 	return n, cut
 }
 
+// Slow lets so many bytes a second pass from the server, in pieces of up to 32 KiB.
+func (p *Proxy) Slow(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rate = bytes
+}
+
 // Freeze lets no byte pass, either way, until Thaw: what a stopped server or a
 // dead link looks like.
 func (p *Proxy) Freeze() {
@@ -168,10 +177,13 @@ func (p *Proxy) pass(way Way, from, to net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		frozen := p.frozen
+		frozen, rate := p.frozen, p.rate
 		p.mu.Unlock()
 		if frozen != nil {
 			<-frozen
+		}
+		if rate > 0 && way == FromServer {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
 		}
 		n, cut := p.admit(way, n)
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil || cut {
