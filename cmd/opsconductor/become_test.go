@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"os"
@@ -12,27 +11,24 @@ import (
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
 
-// sudoer makes a user of this machine who may become anybody by password.
-func sudoer(t *testing.T) sshtest.Account {
+// remains stops the server and returns what it has logged, and what stands in the
+// files of its folder.
+func (s *server) remains(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("users of this machine can be made by root only: run the tests as root")
+	if err := s.stop(t); err != nil {
+		t.Fatal(err)
 	}
-	a, err := sshtest.NewAccount(t.Context(), "/bin/bash")
+	out := s.log.String()
+	files, err := filepath.Glob(filepath.Join(s.dir, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil {
+			out += string(b)
 		}
-	})
-	remove, err := sshtest.Sudoers(a.Name + " ALL=(ALL) ALL")
-	if err != nil {
-		t.Fatal(err)
 	}
-	t.Cleanup(remove)
-	return a
+	return out
 }
 
 // read gets a path of the API with the admin's token.
@@ -70,7 +66,7 @@ func TestBecome(t *testing.T) {
 
 func testBecome(t *testing.T, start func(...string) *server) {
 	t.Helper()
-	a, wrong := sudoer(t), "canary-4712-wrong"
+	a, wrong := sshtest.User(t, "/bin/bash", "$USER ALL=(ALL) ALL"), "canary-4712-wrong"
 	key := secretFile(t, sshtest.NewKey())
 	srv := sshtest.Serve(t, sshtest.Config{Options: []string{
 		"AuthorizedKeysCommand /bin/echo " + tool(t, "", "ssh-keygen", "-y", "-f", key), "AuthorizedKeysCommandUser root", "AuthorizedKeysFile none",
@@ -122,19 +118,7 @@ steps:
 	if !strings.Contains(out, "become_failed") || !strings.Contains(out, "stdout: root") {
 		t.Errorf("the API does not say what happened: %s", out)
 	}
-	if err := host.stop(t); err != nil {
-		t.Fatal(err)
-	}
-	out += host.log.String()
-	files, err := filepath.Glob(filepath.Join(host.dir, "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if b, err := os.ReadFile(file); err == nil {
-			out += string(b)
-		}
-	}
+	out += host.remains(t)
 	for _, secret := range []string{a.Password, wrong} {
 		if strings.Contains(out, secret) {
 			t.Errorf("a password came out: %.300q", out[strings.Index(out, secret)-100:])

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,23 +14,7 @@ import (
 // the item with become_failed, and nothing is there.
 func TestFilesAsRoot(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("users of this machine can be made by root only: run the tests as root")
-	}
-	a, err := sshtest.NewAccount(t.Context(), "/bin/sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	remove, err := sshtest.Sudoers(a.Name + " ALL=(ALL) ALL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(remove)
+	a := sshtest.User(t, "/bin/sh", "$USER ALL=(ALL) ALL")
 	key := secretFile(t, sshtest.NewKey())
 	srv := sshtest.Serve(t, sshtest.Config{Options: []string{
 		"AuthorizedKeysCommand /bin/echo " + tool(t, "", "ssh-keygen", "-y", "-f", key), "AuthorizedKeysCommandUser root", "AuthorizedKeysFile none",

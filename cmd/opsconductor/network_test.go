@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -221,19 +219,7 @@ func noSecretIsLeft(t *testing.T, host *server) {
 	if !sent {
 		t.Error("no log has what was sent and came: the test shows nothing")
 	}
-	if err := host.stop(t); err != nil {
-		t.Fatal(err)
-	}
-	out += host.log.String()
-	files, err := filepath.Glob(filepath.Join(host.dir, "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if b, err := os.ReadFile(file); err == nil {
-			out += string(b)
-		}
-	}
+	out += host.remains(t)
 	for _, secret := range []string{enableSecret, sshtest.Password} {
 		if at := strings.Index(out, secret); at >= 0 {
 			t.Errorf("%.6s… came out: …%s", secret, strings.ReplaceAll(out[max(0, at-200):at], secret, "<HERE>"))

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,18 +14,7 @@ import (
 // the item and says what is missing, and one with both runs the command.
 func TestTwoFactorsOnOpenSSH(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("users of this machine can be made by root only: run the tests as root")
-	}
-	a, err := sshtest.NewAccount(t.Context(), "/bin/sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
+	a := sshtest.User(t, "/bin/sh")
 	key := secretFile(t, sshtest.NewKey())
 	srv := sshtest.Serve(t, sshtest.Config{Options: []string{
 		"UsePAM yes", "KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive",

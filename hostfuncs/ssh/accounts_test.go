@@ -61,15 +61,7 @@ func accountsLock(t *testing.T) func() {
 // newAccount makes a user with a password and a login shell.
 func newAccount(t *testing.T, shell string) account {
 	t.Helper()
-	a, err := sshtest.NewAccount(t.Context(), shell)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
+	a := sshtest.User(t, shell)
 	return account{a.Name, a.Password}
 }
 

@@ -12,35 +12,6 @@ import (
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
 
-// account makes a user of this machine, which root alone can.
-func account(t *testing.T, rules ...string) sshtest.Account {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("users of this machine can be made by root only: run the tests as root")
-	}
-	a, err := sshtest.NewAccount(t.Context(), "/bin/sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	if len(rules) == 0 {
-		return a
-	}
-	for i := range rules {
-		rules[i] = os.Expand(rules[i], func(string) string { return a.Name })
-	}
-	remove, err := sshtest.Sudoers(rules...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(remove)
-	return a
-}
-
 // login starts an sshd that lets an account in with a key.
 func login(t *testing.T, a sshtest.Account, options ...string) ssh.Endpoint {
 	t.Helper()
@@ -55,39 +26,39 @@ func login(t *testing.T, a sshtest.Account, options ...string) ssh.Endpoint {
 func accounts() []row {
 	return []row{
 		{"sudo, without a password", func(t *testing.T) {
-			a := account(t, "$a ALL=(ALL) NOPASSWD: ALL")
+			a := sshtest.User(t, "/bin/sh", "$a ALL=(ALL) NOPASSWD: ALL")
 			becomes(t, login(t, a), ssh.Become{}, "root\n")
 		}},
 		{"sudo, with a password", func(t *testing.T) {
-			a := account(t, "$a ALL=(ALL) ALL")
+			a := sshtest.User(t, "/bin/sh", "$a ALL=(ALL) ALL")
 			becomes(t, login(t, a), ssh.Become{Password: sshtest.Plain(a.Password)}, "root\n")
 		}},
 		{"sudo, wrong password", func(t *testing.T) {
-			a := account(t, "$a ALL=(ALL) ALL")
+			a := sshtest.User(t, "/bin/sh", "$a ALL=(ALL) ALL")
 			refuses(t, login(t, a), ssh.Become{Password: sshtest.Plain("not " + a.Password)}, ssh.WrongPassword, "wrong password")
 		}},
 		{"sudo, no password", func(t *testing.T) {
-			refuses(t, login(t, account(t, "$a ALL=(ALL) ALL")), ssh.Become{}, ssh.PasswordRequired, "asks for a password, and there is none")
+			refuses(t, login(t, sshtest.User(t, "/bin/sh", "$a ALL=(ALL) ALL")), ssh.Become{}, ssh.PasswordRequired, "asks for a password, and there is none")
 		}},
 		{"sudo, requiretty", func(t *testing.T) {
-			a := account(t, "$a ALL=(ALL) ALL", "Defaults:$a requiretty")
+			a := sshtest.User(t, "/bin/sh", "$a ALL=(ALL) ALL", "Defaults:$a requiretty")
 			e, b := login(t, a), ssh.Become{Password: sshtest.Plain(a.Password)}
 			refuses(t, e, b, ssh.TerminalRequired, "requiretty", "set pty: true")
 			wantResult(t, pool(t, patient()), e, ssh.Command{Argv: []string{"id", "-un"}, Become: &b, PTY: &ssh.Terminal{}}, "root\n", "", 0)
 		}},
 		{"sudo, not in sudoers", func(t *testing.T) {
-			a := account(t)
+			a := sshtest.User(t, "/bin/sh")
 			refuses(t, login(t, a), ssh.Become{Password: sshtest.Plain(a.Password)}, ssh.NotAllowed, "not in the sudoers file")
 		}},
 		{"OpenSSH, public key then keyboard-interactive", twoFactors},
 		{"dropbear", dropbear},
 		{"dropbear, wrong password", func(t *testing.T) {
-			e := dropbearWith(t, account(t))
+			e := dropbearWith(t, sshtest.User(t, "/bin/sh"))
 			e.Credential.Password = sshtest.Plain("not this one")
 			wantError(t, pool(t, patient()), e, hostfuncs.AuthFailed, hostfuncs.Before, "tried password", "drop1")
 		}},
 		{"dropbear, another host key", func(t *testing.T) {
-			e := dropbearWith(t, account(t))
+			e := dropbearWith(t, sshtest.User(t, "/bin/sh"))
 			e.HostKeys = []string{public(t, sshtest.NewKey())}
 			wantError(t, pool(t, patient()), e, hostfuncs.HostKeyMismatch, hostfuncs.Before, "no credential was sent", "drop1")
 		}},
@@ -116,7 +87,7 @@ func refuses(t *testing.T, e ssh.Endpoint, b ssh.Become, cause ssh.BecomeCause, 
 
 // twoFactors is OpenSSH with PAM: a key, and then the account's password by a prompt.
 func twoFactors(t *testing.T) {
-	a := account(t)
+	a := sshtest.User(t, "/bin/sh")
 	e := login(t, a, "UsePAM yes", "KbdInteractiveAuthentication yes", "AuthenticationMethods publickey,keyboard-interactive")
 	wantError(t, pool(t, patient()), e, hostfuncs.AuthFailed, hostfuncs.Before, "after it had taken publickey and asked for more", "the server offers keyboard-interactive")
 	e.Credential.Version++
@@ -144,7 +115,7 @@ func dropbearWith(t *testing.T, a sshtest.Account) ssh.Endpoint {
 
 // dropbear is another implementation: commands in turn and at once, cancel, files.
 func dropbear(t *testing.T) {
-	a := account(t)
+	a := sshtest.User(t, "/bin/sh")
 	p, e := pool(t, hasty()), dropbearWith(t, a)
 	for _, profile := range ssh.Profiles() {
 		e.Profile = profile

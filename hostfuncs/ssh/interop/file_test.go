@@ -43,26 +43,26 @@ func files() []row {
 func filesAs() []row {
 	free, asks := "$a ALL=(ALL) NOPASSWD: ALL", "$a ALL=(ALL) ALL"
 	return []row{
-		{"OpenSSH, files as root by sudo, without a password", func(t *testing.T) { rootsFile(t, login(t, account(t, free)), nil) }},
+		{"OpenSSH, files as root by sudo, without a password", func(t *testing.T) { rootsFile(t, login(t, sshtest.User(t, "/bin/sh", free)), nil) }},
 		{"OpenSSH, files as root by sudo, with a password", func(t *testing.T) {
-			a := account(t, asks)
+			a := sshtest.User(t, "/bin/sh", asks)
 			rootsFile(t, login(t, a), sshtest.Plain(a.Password))
 		}},
 		{"OpenSSH, files as root by sudo in a terminal of its own", func(t *testing.T) {
-			a := account(t, asks, "Defaults:$a use_pty")
+			a := sshtest.User(t, "/bin/sh", asks, "Defaults:$a use_pty")
 			rootsFile(t, login(t, a), sshtest.Plain(a.Password))
 		}},
 		{"dropbear, files as root by sudo", func(t *testing.T) {
-			a := account(t, asks)
+			a := sshtest.User(t, "/bin/sh", asks)
 			rootsFile(t, dropbearWith(t, a), sshtest.Plain(a.Password))
 		}},
 		{"OpenSSH, files as root by sudo, wrong password", func(t *testing.T) {
-			e := login(t, account(t, asks)).As(&ssh.Become{Password: sshtest.Plain("not this one")})
+			e := login(t, sshtest.User(t, "/bin/sh", asks)).As(&ssh.Become{Password: sshtest.Plain("not this one")})
 			_, err := pool(t, patient()).Stat(t.Context(), e, "/", false)
 			sshtest.WantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, "wrong password", "Nothing was done there")
 		}},
 		{"OpenSSH, files as root by sudo, no sftp-server", func(t *testing.T) {
-			e := login(t, account(t, free), `ForceCommand exec /bin/sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed s/sftp-server/none/g)"`)
+			e := login(t, sshtest.User(t, "/bin/sh", free), `ForceCommand exec /bin/sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed s/sftp-server/none/g)"`)
 			_, err := pool(t, patient()).Stat(t.Context(), e.As(&ssh.Become{}), "/", false)
 			sshtest.WantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "no sftp-server that root could start")
 		}},

@@ -20,12 +20,12 @@ import (
 
 // guards are commands that run once, whatever happens to the way there.
 func guards() []row {
-	dropbear := func(t *testing.T) ssh.Endpoint { t.Helper(); return dropbearWith(t, account(t)) }
+	dropbear := func(t *testing.T) ssh.Endpoint { t.Helper(); return dropbearWith(t, sshtest.User(t, "/bin/sh")) }
 	plain := func(t *testing.T) ssh.Endpoint { t.Helper(); return server(t).Endpoint("web1") }
 	return []row{
 		{"OpenSSH, guarded", func(t *testing.T) { guardedThrice(t, plain(t), nil) }},
 		{"OpenSSH, guarded, as root by sudo", func(t *testing.T) {
-			guardedThrice(t, login(t, account(t, "$a ALL=(ALL) NOPASSWD: ALL")), &ssh.Become{})
+			guardedThrice(t, login(t, sshtest.User(t, "/bin/sh", "$a ALL=(ALL) NOPASSWD: ALL")), &ssh.Become{})
 		}},
 		{"OpenSSH, guarded, three at once", func(t *testing.T) { guardedAtOnce(t, plain(t)) }},
 		{"OpenSSH, guarded, connection cut in mid-command", func(t *testing.T) { guardedCut(t, plain(t)) }},

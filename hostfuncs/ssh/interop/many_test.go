@@ -79,7 +79,7 @@ func newMixedSet(t *testing.T) *mixedSet {
 		put(fmt.Sprintf("fake%d", i), "", fake(t, sshtest.FakeConfig{}).Endpoint("x"))
 	}
 	if os.Geteuid() == 0 {
-		put("dropbear", "", dropbearWith(t, account(t)))
+		put("dropbear", "", dropbearWith(t, sshtest.User(t, "/bin/sh")))
 	}
 	other := server(t).Endpoint("x")
 	other.HostKeys = []string{public(t, sshtest.NewKey())}

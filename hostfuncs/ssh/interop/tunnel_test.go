@@ -23,7 +23,9 @@ func tunnels() []row {
 			e, _ := chain(t)
 			carries(t, pool(t, patient()), e, echoes(t), 4<<20)
 		}},
-		{"tunnel from dropbear", func(t *testing.T) { carries(t, pool(t, patient()), dropbearWith(t, account(t)), echoes(t), 1<<20) }},
+		{"tunnel from dropbear", func(t *testing.T) {
+			carries(t, pool(t, patient()), dropbearWith(t, sshtest.User(t, "/bin/sh")), echoes(t), 1<<20)
+		}},
 		{"tunnel behind three hops, nobody listens", func(t *testing.T) {
 			e, _ := chain(t)
 			_, err := pool(t, patient()).Dial(t.Context(), e, "tcp", "127.0.0.1:1")

@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"context"
+	"os"
 	"time"
 )
 
@@ -10,6 +11,7 @@ type Test interface {
 	T
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
+	Skip(args ...any)
 	Cleanup(f func())
 	TempDir() string
 	Context() context.Context
@@ -25,6 +27,36 @@ func Serve(t Test, c Config) *Server {
 	}
 	t.Cleanup(func() { _ = s.Stop() })
 	return s
+}
+
+// User makes a user of this machine that goes with the test, and lets sudo do what
+// the rules say, in which $USER is its name. Only root can.
+func User(t Test, shell string, rules ...string) Account {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("users of this machine can be made by root only: run the tests as root")
+	}
+	a, err := NewAccount(t.Context(), shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Remove(context.WithoutCancel(t.Context())); err != nil {
+			t.Errorf("remove a user: %v", err)
+		}
+	})
+	if len(rules) == 0 {
+		return a
+	}
+	for i := range rules {
+		rules[i] = os.Expand(rules[i], func(string) string { return a.Name })
+	}
+	remove, err := Sudoers(rules...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remove)
+	return a
 }
 
 // ServeFake starts a server in process that ends with the test.
