@@ -1,6 +1,7 @@
 package ssh_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -60,6 +61,18 @@ func TestBecomeOwnPrompt(t *testing.T) {
 				t.Errorf("it was sent %d times, want %d: %q", n, tc.answers, b)
 			}
 		})
+	}
+}
+
+// What is shown of the program's words has no secret, and nothing of the wrapper's.
+func TestBecomeWords(t *testing.T) {
+	t.Parallel()
+	e, _ := inPlaceOf(t, "sudo", `echo "no canary-word for $p $*" >&2; exit 1`)
+	redact := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("canary-word"), []byte("[redacted]")) }
+	_, err := pool(t, quick()).Exec(t.Context(), e, ssh.Command{Argv: []string{"true"}, Become: &ssh.Become{Password: secret("canary-x")}, Redact: redact})
+	wantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, "no [redacted] for")
+	if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "opsconductor-") {
+		t.Errorf("a secret or the wrapper's mark is shown: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,5 +97,27 @@ func (seen *cuts) cut(t *testing.T, srv *sshtest.Server, o ssh.Options, at sshte
 	wantCounted(t, r, err)
 	if got := lines(); len(got) != 2 {
 		t.Errorf("executions: %q, want one", got)
+	}
+}
+
+// TestGuardedCutInput: a command whose input came in part does not begin; the next
+// try sends it whole.
+func TestGuardedCutInput(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{})
+	o, _ := guardedBy(t)
+	px := proxy(t, srv)
+	e := endpoint(srv)
+	e.Host, e.Port = px.Host, px.Port
+	file, lines := ledger(t)
+	const size = 1_500_000
+	c := ssh.Command{Argv: []string{"sh", "-c", `echo begin >>"$1"; wc -c`, "sh", file}, Stdin: make([]byte, size)}
+	px.CutAfter(sshtest.Cut{Way: sshtest.ToServer, After: 500_000})
+	r, err := pool(t, o).ExecGuarded(t.Context(), e, c, ssh.Guard{Token: newToken()})
+	if got := strings.TrimSpace(string(r.Stdout.Bytes)); err != nil || got != strconv.Itoa(size) {
+		t.Errorf("%v: the command read %s bytes, want %d", err, got, size)
+	}
+	if got := lines(); len(got) != 1 || px.Connections() < 2 {
+		t.Errorf("%d executions over %d connections, want one over two", len(got), px.Connections())
 	}
 }
