@@ -13,7 +13,7 @@ import (
 )
 
 // rounds is how often both rates are measured.
-const rounds = 8
+const rounds = 20
 
 // Backlog measures the rate of a fan-out of Items items without anything else and
 // next to Parked items (1,000,000 without) that wait for a limit which one attempt

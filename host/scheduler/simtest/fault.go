@@ -73,6 +73,12 @@ func randomWeather(r *rand.Rand) weather {
 	return w
 }
 
+// gone is how long a host is down that does not come back; the first one always does.
+const (
+	gone      = 24 * time.Hour
+	firstHost = "h0"
+)
+
 // randomFaults draws the faults of a host.
 func (w *weather) randomFaults(r *rand.Rand, h *host) {
 	if w.calls+w.deaf+w.commit == 0 && !w.jumps && w.slows == nil { // fair
@@ -86,6 +92,9 @@ func (w *weather) randomFaults(r *rand.Rand, h *host) {
 	case 2:
 		for range 1 + r.IntN(2) {
 			h.blows = append(h.blows, blow{at: within(r, 0, w.until), down: within(r, time.Millisecond, 12*time.Second), gentle: r.IntN(3) == 0})
+		}
+		if h.name != firstHost && r.IntN(4) == 0 {
+			h.blows[len(h.blows)-1].down = gone
 		}
 	case 3:
 		if w.jumps {

@@ -64,6 +64,10 @@ func (h *host) live(stop context.Context) {
 			<-ended // it has drained
 		}
 		l.die()
+		if down == gone {
+			<-stop.Done()
+			return
+		}
 		sleep(down)
 	}
 }

@@ -57,14 +57,14 @@ func mutants() []mutant {
 
 		// The fences of the stores.
 		{"SQLite: a leader whose epoch is over commits", bySQLite, lite + "log.go", "AND leader = ? AND leader_epoch = ? RETURNING", "AND leader = ? AND leader_epoch >= ? - 1000000 RETURNING"},
-		{"SQLite: a lease that holds is taken", bySQLite, lite + "leases.go", "leader_until <= ` + clock + `) RETURNING", "leader_until <= ` + clock + ` OR true) RETURNING"},
+		{"SQLite: a lease that holds is taken", bySQLite, lite + "leases.go", "leader_until <= ` + clock + `) AND facts_format", "leader_until <= ` + clock + ` OR true) AND facts_format"},
 		{"SQLite: a take leaves the epoch as it is", bySQLite, lite + "leases.go", "leader_epoch = leader_epoch + (leader <> @host OR leader_epoch <> @epoch)", "leader_epoch = leader_epoch + (@epoch < 0)"},
 		{"SQLite: a host whose epoch is over reports", bySQLite, lite + "post.go", "SELECT 1 FROM hosts WHERE id = ? AND epoch = ?", "SELECT 1 FROM hosts WHERE id = ? AND ? > 0"},
 		{"SQLite: a host whose epoch is over renews its lease", bySQLite, lite + "leases.go", "state = ?, at_work = ? WHERE id = ? AND epoch = ?", "state = ?, at_work = ? WHERE id = ? AND epoch >= ?"},
 		{"SQLite: a reaped host keeps its epoch", bySQLite, lite + "leases.go", "UPDATE hosts SET epoch = epoch + 1, state = ?", "UPDATE hosts SET epoch = epoch, state = ?"},
 		{"SQLite: deliveries outlive their epoch", bySQLite, lite + "leases.go", "host_id = @host AND epoch < (", "host_id = @host AND epoch < 0 * ("},
 		{"PostgreSQL: a leader whose epoch is over commits", byPostgres, pg + "log.go", "`SELECT take_numbers($1, $2, $3, $4)`", "`SELECT take_numbers($1, $2, $3, (SELECT leader_epoch FROM shards WHERE shard = $1 AND $4::bigint IS NOT NULL))`"},
-		{"PostgreSQL: a lease that holds is taken", byPostgres, pg + "leases.go", "leader_until <= clock_timestamp()) RETURNING", "leader_until <= clock_timestamp() OR true) RETURNING"},
+		{"PostgreSQL: a lease that holds is taken", byPostgres, pg + "leases.go", "leader_until <= clock_timestamp()) AND facts_format", "leader_until <= clock_timestamp() OR true) AND facts_format"},
 		{"PostgreSQL: a host whose epoch is over reports", byPostgres, pg + "post.go", "`SELECT hold_host($1, $2)`", "`SELECT hold_host($1, (SELECT epoch FROM hosts WHERE id = $1 AND $2::bigint IS NOT NULL))`"},
 		{"PostgreSQL: a host whose epoch is over renews its lease", byPostgres, pg + "leases.go", "state = $3, at_work = $4 WHERE id = $1 AND epoch = $2", "state = $3, at_work = $4 WHERE id = $1 AND epoch >= $2"},
 		{"PostgreSQL: a reaped host keeps its epoch", byPostgres, pg + "leases.go", "UPDATE hosts SET epoch = epoch + 1, state = $3, at_work = 0", "UPDATE hosts SET epoch = epoch, state = $3, at_work = 0"},

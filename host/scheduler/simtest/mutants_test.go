@@ -108,12 +108,12 @@ func (m *mutant) hunt(t *testing.T) (what string, found bool) {
 		bySim:      {"-timeout=4m", "-run=^TestSim$", "./host/scheduler/simtest"},
 		byWalk:     {"-timeout=4m", "./host/scheduler/machine"},
 		byLoop:     {"-timeout=4m", "-run=TestClockSetBack", "./host/scheduler"},
-		bySQLite:   {"-timeout=4m", "-run=^TestStore$", "./host/store/sqlite"},
-		byPostgres: {"-timeout=4m", "-run=^TestStore$", "./host/store/postgres"},
+		bySQLite:   {"-timeout=90s", "-run=^TestStore$", "./host/store/sqlite"},
+		byPostgres: {"-timeout=2m", "-run=^TestStore$", "./host/store/postgres"},
 	}[m.by]
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1", "-overlay=" + overlay(t, []mutant{*m})}, args...)...) //nolint:gosec // what it runs is in this file
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "SEEDS=3000", "FAILURES=1", "FROM=1", "SEED=", "WALK_EVENTS=200000")
+	cmd.Env = append(os.Environ(), "SEEDS=10000", "FAILURES=1", "FROM=1", "SEED=", "WALK_EVENTS=200000")
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
