@@ -84,7 +84,8 @@ func TestCredentialPartsRefused(t *testing.T) {
 		"seed of an answer": {"web", service.CredentialRequest{Remove: []string{"one_time_seed"}}, []string{"/answers/0/text"}},
 		"too many":          {"web", service.CredentialRequest{Remove: make([]string, 99)}, []string{"/remove"}},
 		"all at once": {
-			"web", service.CredentialRequest{Name: "other", Username: "a\x00", Certificate: "x", Remove: []string{"nothing", "certificate", "one_time_seed"}},
+			"web",
+			service.CredentialRequest{Name: "other", Username: "a\x00", Certificate: "x", Remove: []string{"nothing", "certificate", "one_time_seed"}},
 			[]string{"/name", "/username", "/certificate", "/remove/0", "/remove/1", "/answers/0/text"},
 		},
 	} {
