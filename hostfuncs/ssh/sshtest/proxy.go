@@ -183,7 +183,7 @@ func (p *Proxy) pass(way Way, from, to net.Conn) {
 			<-frozen
 		}
 		if rate > 0 && way == FromServer {
-			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+			<-time.After(time.Duration(n) * time.Second / time.Duration(rate))
 		}
 		n, cut := p.admit(way, n)
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil || cut {
