@@ -161,8 +161,7 @@ const (
 	insertKeys = `INSERT INTO idempotency (tenant, by, action, key, request, object, at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
 		ON CONFLICT DO NOTHING RETURNING tenant, by, action, key`
-	insertHeads = `INSERT INTO audit_heads (tenant, seq) SELECT unnest($1::text[]), 0 ON CONFLICT DO NOTHING`
-	lockHeads   = `SELECT tenant, seq, hash FROM audit_heads WHERE tenant = ANY ($1::text[]) ORDER BY tenant FOR UPDATE`
+	lockHeads = `SELECT of_tenant, newest, newest_hash FROM lock_heads($1)`
 )
 
 // openAccepts begins the transaction, takes the keys, in order so that two
@@ -183,9 +182,7 @@ func openAccepts(ctx context.Context, conn *pgxpool.Conn, all []*accept) (map[st
 			return rows.Err()
 		})
 	}
-	tenants := tenantsOf(all)
-	p.Queue(insertHeads, tenants)
-	p.Queue(lockHeads, tenants).Query(func(rows pgx.Rows) error {
+	p.Queue(lockHeads, tenantsOf(all)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var e automation.AuditEntry
 			if err := rows.Scan(&e.Tenant, &e.Seq, &e.Hash); err != nil {

@@ -14,8 +14,7 @@ import (
 const (
 	insertAudits = `INSERT INTO audit (tenant, seq, at, by, action, object, detail, previous, hash)
 		SELECT * FROM unnest($1::text[], $2::bigint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::json[], $8::bytea[], $9::bytea[])`
-	updateHeads = `UPDATE audit_heads h SET seq = u.seq, hash = u.hash
-		FROM unnest($1::text[], $2::bigint[], $3::bytea[]) AS u (tenant, seq, hash) WHERE h.tenant = u.tenant`
+	moveHeads = `SELECT move_heads($1, $2, $3, $4)`
 )
 
 // queueAudit chains the acts of new runs, each to its tenant's head.
@@ -25,6 +24,10 @@ func queueAudit(p *pgx.Batch, fresh []*accept, heads map[string]automation.Audit
 	var at []time.Time
 	var details []*string
 	var previous, hashes [][]byte
+	before := map[string]int64{}
+	for tenant, head := range heads {
+		before[tenant] = head.Seq
+	}
 	for _, a := range fresh {
 		head := heads[string(a.act.Tenant)]
 		e := store.NextAudit(a.act, head.Seq, head.Hash)
@@ -38,11 +41,11 @@ func queueAudit(p *pgx.Batch, fresh []*accept, heads map[string]automation.Audit
 	}
 	p.Queue(insertAudits, tenants, numbers, at, by, actions, objects, details, previous, hashes)
 	heirs := slices.Compact(slices.Sorted(slices.Values(tenants)))
-	ends, endHashes := make([]int64, len(heirs)), make([][]byte, len(heirs))
+	starts, ends, endHashes := make([]int64, len(heirs)), make([]int64, len(heirs)), make([][]byte, len(heirs))
 	for i, t := range heirs {
-		ends[i], endHashes[i] = heads[t].Seq, heads[t].Hash
+		starts[i], ends[i], endHashes[i] = before[t], heads[t].Seq, heads[t].Hash
 	}
-	p.Queue(updateHeads, heirs, ends, endHashes)
+	p.Queue(moveHeads, heirs, starts, ends, endHashes)
 }
 
 // byShard groups new runs by shard, the lowest first: the order of the locks.
@@ -68,13 +71,12 @@ func chunkBy(sorted []*accept) func(yield func([]*accept) bool) {
 }
 
 const (
-	// raiseShard takes the numbers of acceptors, who have no fence; the first run of
-	// a shard makes its row.
-	raiseShard = `INSERT INTO shards (shard, seq) VALUES ($1, $2) ON CONFLICT (shard) DO UPDATE SET seq = shards.seq + excluded.seq RETURNING seq`
+	// raiseShard takes the numbers of acceptors, who have no fence.
+	raiseShard = `SELECT next_numbers($1, $2)`
 	insertRuns = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, rerun_of, day, created_at, seq)
-		SELECT u.id, u.tenant, s.shard, u.workflow, u.plan_hash, 'queued', u.by, u.rerun_of, (u.created AT TIME ZONE 'UTC')::date, u.created, s.seq - $2::bigint + u.n
-		FROM shards s, unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
-			WITH ORDINALITY AS u (id, tenant, workflow, plan_hash, by, rerun_of, created, n) WHERE s.shard = $1`
+		SELECT u.id, u.tenant, $1, u.workflow, u.plan_hash, 'queued', u.by, u.rerun_of, (u.created AT TIME ZONE 'UTC')::date, u.created, ` + lastNumber + ` - $2::bigint + u.n
+		FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[])
+			WITH ORDINALITY AS u (id, tenant, workflow, plan_hash, by, rerun_of, created, n)`
 )
 
 // queueRuns adds the runs of one shard, with their first entries.

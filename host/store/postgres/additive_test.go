@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 )
 
@@ -19,7 +20,10 @@ func TestMigrationsAdd(t *testing.T) {
 	takes := regexp.MustCompile(`(?is)\b(DROP\s+(TABLE|COLUMN|FUNCTION|VIEW)|RENAME\s+(TO|COLUMN)|ALTER\s+COLUMN\s+\w+\s+(TYPE|SET\s+NOT\s+NULL)|TRUNCATE)\b[^;]*`)
 	wanting := regexp.MustCompile(`(?i)ADD COLUMN[^,;]*NOT NULL[^,;]*`)
 	hasDefault := regexp.MustCompile(`(?i)\bDEFAULT\b`)
-	allowed := map[string]string{} // file → what it takes away
+	allowed := map[string][]string{ // file → what it takes away
+		// Who numbers by the shard's or the tenant's row would give numbers twice: it has to fail instead.
+		"0021_numbers.sql": {"DROP COLUMN seq", "DROP COLUMN seq, DROP COLUMN hash"},
+	}
 	files, err := filepath.Glob("migrations/*.sql")
 	if err != nil || len(files) < 17 {
 		t.Fatalf("got %d migrations, %v", len(files), err)
@@ -33,8 +37,10 @@ func TestMigrationsAdd(t *testing.T) {
 		if name[:4] <= lastFree {
 			continue
 		}
-		if found := takes.FindString(string(text)); found != "" && found != allowed[name] {
-			t.Errorf("%s takes away what a host of the version before may use: %s", name, found)
+		for _, found := range takes.FindAllString(string(text), -1) {
+			if !slices.Contains(allowed[name], found) {
+				t.Errorf("%s takes away what a host of the version before may use: %s", name, found)
+			}
 		}
 		for _, column := range wanting.FindAllString(string(text), -1) {
 			if !hasDefault.MatchString(column) {

@@ -14,10 +14,8 @@ const (
 	insertKey = `INSERT INTO idempotency (tenant, by, action, key, request, object, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT DO NOTHING`
 	selectKey  = `SELECT request, object FROM idempotency WHERE tenant = $1 AND by = $2 AND action = $3 AND key = $4`
-	insertHead = `INSERT INTO audit_heads (tenant, seq) VALUES ($1, 0) ON CONFLICT DO NOTHING`
-	lockHead   = `SELECT seq, hash FROM audit_heads WHERE tenant = $1 FOR UPDATE`
-	selectHead = `SELECT seq, hash FROM audit_heads WHERE tenant = $1`
-	updateHead = `UPDATE audit_heads SET seq = $2, hash = $3 WHERE tenant = $1`
+	lockHead   = `SELECT newest, newest_hash FROM lock_heads(ARRAY[$1::text])`
+	selectHead = `SELECT seq, hash FROM audit_tops WHERE tenant = $1 ORDER BY seq DESC LIMIT 1`
 
 	insertAudit = `INSERT INTO audit (tenant, seq, at, by, action, object, detail, previous, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 	selectAudit = `SELECT seq, tenant, at, by, action, object, detail, previous, hash FROM audit
@@ -57,9 +55,6 @@ func (db *DB) act(ctx context.Context, act automation.Act, object string, topics
 
 // record locks the tenant's audit head, makes the change, and chains the act.
 func record(ctx context.Context, tx pgx.Tx, act automation.Act, change func(context.Context, pgx.Tx) error) error {
-	if _, err := tx.Exec(ctx, insertHead, string(act.Tenant)); err != nil {
-		return err
-	}
 	head, err := scanHead(tx.QueryRow(ctx, lockHead, string(act.Tenant)))
 	if err != nil {
 		return err
@@ -72,7 +67,7 @@ func record(ctx context.Context, tx pgx.Tx, act automation.Act, change func(cont
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, updateHead, string(e.Tenant), e.Seq, e.Hash)
+	_, err = tx.Exec(ctx, moveHeads, []string{string(e.Tenant)}, []int64{head.Seq}, []int64{e.Seq}, [][]byte{e.Hash})
 	return err
 }
 

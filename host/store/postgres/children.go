@@ -12,10 +12,10 @@ import (
 // insertChildren numbers runs by the place of their first entries in the commit.
 const insertChildren = `INSERT INTO runs (id, tenant, shard, workflow, plan_hash, state, submitted_by, day, created_at, seq,
 		parent_run_id, parent_step, parent_item, parent_attempt)
-	SELECT u.id, u.tenant, s.shard, u.workflow, u.plan_hash, 'queued', u.by, (u.created AT TIME ZONE 'UTC')::date, u.created, s.seq - $2::bigint + u.n,
+	SELECT u.id, u.tenant, $1, u.workflow, u.plan_hash, 'queued', u.by, (u.created AT TIME ZONE 'UTC')::date, u.created, ` + lastNumber + ` - $2::bigint + u.n,
 		u.parent, u.step, u.item, u.attempt
-	FROM shards s, unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bigint[], $10::text[], $11::text[], $12::int[], $13::int[])
-		AS u (id, tenant, workflow, plan_hash, by, created, n, parent, step, item, attempt) WHERE s.shard = $1`
+	FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bigint[], $10::text[], $11::text[], $12::int[], $13::int[])
+		AS u (id, tenant, workflow, plan_hash, by, created, n, parent, step, item, attempt)`
 
 // queueAccepted adds the rows of the runs that a batch accepts. places are the
 // runs' latest entries in the commit, from 1.

@@ -52,7 +52,7 @@ func TestNumbersOutsideOfTheCommitAreMissed(t *testing.T) {
 }
 
 const (
-	take       = `UPDATE shards SET seq = seq + 1 WHERE shard = 0 RETURNING seq`
+	take       = `SELECT next_numbers(0, 1)`
 	insertLate = `INSERT INTO entries (shard, seq, run_id, source, body) VALUES (0, $1, $2, 1, '[]')`
 )
 

@@ -21,16 +21,19 @@ const (
 	// Fence and numbering in one; it ends the pipeline when the epoch is over.
 	takeNumbers = `SELECT take_numbers($1, $2, $3, $4)`
 
-	// insertEntries numbers the rows up to the shard's seq, which this transaction has raised.
+	// lastNumber is the last of the numbers that this transaction has taken.
+	lastNumber = `current_setting('opsconductor.last')::bigint`
+
+	// insertEntries numbers the rows up to lastNumber.
 	insertEntries = `INSERT INTO entries (shard, seq, run_id, source, body)
-		SELECT s.shard, s.seq - $2::bigint + u.n, u.run_id, $3, u.body
-		FROM shards s, unnest($4::text[], $5::bytea[]) WITH ORDINALITY AS u (run_id, body, n) WHERE s.shard = $1`
+		SELECT $1, ` + lastNumber + ` - $2::bigint + u.n, u.run_id, $3, u.body
+		FROM unnest($4::text[], $5::bytea[]) WITH ORDINALITY AS u (run_id, body, n)`
 
 	// raiseRuns sets the seq of runs whose entries are the n-th of the commit. The
 	// least and the greatest identifier keep it out of the partitions of other days.
 	raiseRuns = `WITH changed AS (
-			UPDATE runs r SET seq = s.seq - $2::bigint + u.n FROM shards s, unnest($3::text[], $4::bigint[]) AS u (id, n)
-			WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 AND r.id >= $5 AND r.id <= $6 RETURNING 1)
+			UPDATE runs r SET seq = ` + lastNumber + ` - $2::bigint + u.n FROM unnest($3::text[], $4::bigint[]) AS u (id, n)
+			WHERE r.id = u.id AND r.shard = $1 AND r.id >= $5 AND r.id <= $6 RETURNING 1)
 		SELECT require_count((SELECT count(*) FROM changed), cardinality($3::text[]))`
 
 	deleteCommands = `DELETE FROM commands WHERE shard = $1 AND id = ANY ($2::text[])`
@@ -152,7 +155,7 @@ func texts[T ~string](list []T) []string {
 }
 
 const (
-	selectShardSeq = `SELECT coalesce(max(seq), 0) FROM shards WHERE shard = $1`
+	selectShardSeq = `SELECT coalesce((SELECT last FROM numbers WHERE shard = $1 ORDER BY last DESC LIMIT 1), 0)`
 	replayEntries  = `SELECT e.shard, e.seq, e.run_id, e.body FROM runs r JOIN entries e ON e.run_id = r.id
 		WHERE r.shard = $1 AND r.state IN ('awaiting_approval', 'queued', 'running', 'paused') ORDER BY e.seq`
 )

@@ -17,10 +17,10 @@ import (
 // keep it out of the partitions of other days.
 const updateRuns = `WITH changed AS (
 		UPDATE runs r SET state = u.state, error = u.error, started_at = coalesce(u.started, r.started_at), ended_at = u.ended,
-			outputs = u.outputs, seq = CASE WHEN u.n > 0 THEN s.seq - $2::bigint + u.n ELSE r.seq END
-		FROM shards s, unnest($3::text[], $4::bigint[], $5::text[], $6::json[], $7::timestamptz[], $8::timestamptz[], $9::json[])
+			outputs = u.outputs, seq = CASE WHEN u.n > 0 THEN ` + lastNumber + ` - $2::bigint + u.n ELSE r.seq END
+		FROM unnest($3::text[], $4::bigint[], $5::text[], $6::json[], $7::timestamptz[], $8::timestamptz[], $9::json[])
 			AS u (id, n, state, error, started, ended, outputs)
-		WHERE s.shard = $1 AND r.id = u.id AND r.shard = $1 AND r.id >= $10 AND r.id <= $11 RETURNING 1)
+		WHERE r.id = u.id AND r.shard = $1 AND r.id >= $10 AND r.id <= $11 RETURNING 1)
 	SELECT require_count((SELECT count(*) FROM changed), cardinality($3::text[]))`
 
 // runUpdates is the columns of updateRuns.
