@@ -270,6 +270,10 @@ func wake(t *testing.T, b Backend) {
 	}
 	stopInbox()
 	stopInbox()
+	select { // one that came before
+	case <-inbox:
+	default:
+	}
 	f.accept()
 	select {
 	case <-inbox:
