@@ -79,7 +79,11 @@ func ownJournals(dir string) error {
 	if err := os.Mkdir(journals, 0o700); err != nil {
 		return err
 	}
-	return syscall.Mount(journals, "/var/tmp", "", syscall.MS_BIND, "")
+	base := fmt.Sprintf("/var/tmp/opsconductor-%d", os.Geteuid())
+	if err := os.Mkdir(base, 0o700); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return syscall.Mount(journals, base, "", syscall.MS_BIND, "")
 }
 
 // programs are the binaries that the tests run, built once.
