@@ -34,6 +34,16 @@ type conn struct {
 	place     *list.Element // in Pool.idle
 }
 
+// alive reports whether the connection has not ended.
+func (c *conn) alive() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // abort cuts the connection, which ends every wait on it.
 func (c *conn) abort() { _ = c.wire.Close() }
 

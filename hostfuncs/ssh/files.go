@@ -68,15 +68,27 @@ var (
 // lists.
 const chatter = 1 << 20
 
+// shutTries is how often a session is begun that the server shuts in place of an answer.
+const shutTries = 4
+
 // withFiles opens an SFTP session and lets do work with it. When ctx is done a do
-// that has not acted is left behind; one that has is given time to clean up.
+// that has not acted is left behind; one that has is given time to clean up. A
+// server that closes the channel in place of an answer, and keeps the connection, is
+// asked again: dropbear does so at times, soon after another session's end.
 func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Context, f *files) error) error {
-	return p.withStream(ctx, e, func(ctx context.Context, f *files) error {
-		if err := f.start(ctx); err != nil {
+	for try := 1; ; try++ {
+		var shut atomic.Bool
+		err := p.withStream(ctx, e, func(ctx context.Context, f *files) error {
+			if err := f.start(ctx); err != nil {
+				shut.Store(errors.Is(err, io.EOF) && f.conn.alive())
+				return err
+			}
+			return do(ctx, f)
+		})
+		if !shut.Load() || try == shutTries || !breathe(ctx, time.Duration(try)*200*time.Millisecond) {
 			return err
 		}
-		return do(ctx, f)
-	})
+	}
 }
 
 // withStream opens a channel on which a server is asked for files.
