@@ -16,7 +16,7 @@ part make vet
 part make compare-vet
 part make lint
 part make test
-part make walk
+part make walk WALK_EVENTS=300000
 part make sim
 part make attack
 part make chaos CHAOS=short
