@@ -35,6 +35,15 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 			t.Errorf("sdk/go/%s is not what the schemas say; run go generate ./sdk/... (-schemas +file):\n%s", name, d)
 		}
 	}
+	there, err := filepath.Glob("../go/step/hostcall_*.go")
+	if err != nil || len(there) == 0 {
+		t.Fatalf("%d files of host functions, %v", len(there), err)
+	}
+	for _, path := range there {
+		if files["step/"+filepath.Base(path)] == nil {
+			t.Errorf("%s is of no function; run go generate ./sdk/...", path)
+		}
+	}
 }
 
 const (
@@ -63,13 +72,13 @@ func TestGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"step/codes_gen.go", "step/hostcalls.go", "step/imports_native.go", "step/imports_wasip1.go", "steptest/fakes_gen.go"}
+	want := []string{"step/codes_gen.go", "step/hostcall_play_tcp.go", "step/imports_native.go", "step/imports_wasip1.go", "steptest/fakes_gen.go"}
 	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 	for name, parts := range map[string][]string{
 		"step/codes_gen.go": {"BadRequest Code = \"bad_request\""},
-		"step/hostcalls.go": {
+		"step/hostcall_play_tcp.go": {
 			"func (c *Context) PlayTCP(request PlayTCPRequest) (PlayTCPResult, error) {",
 			"\tB []string       `json:\"b\"`\n\tA map[string]int `json:\"a,omitempty\"`", // the schema's order
 			"\tN    *int        `json:\"n,omitempty\"`", "\tData []byte      `json:\"data,omitempty\"`", "\tSong PlayTCPSong `json:\"song\"`",

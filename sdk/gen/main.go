@@ -23,7 +23,8 @@ func main() {
 	}
 }
 
-// write generates the Go SDK's files into its folder.
+// write generates the Go SDK's files into its folder, and removes those of functions
+// that are no more.
 func write(schemas, folder string) error {
 	functions, err := Load(os.DirFS(schemas))
 	if err != nil {
@@ -32,6 +33,15 @@ func write(schemas, folder string) error {
 	files, err := Go(functions)
 	if err != nil {
 		return err
+	}
+	old, err := filepath.Glob(filepath.Join(folder, callFile("*")))
+	if err != nil {
+		return err
+	}
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o644); err != nil {
