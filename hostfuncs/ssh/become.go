@@ -193,6 +193,16 @@ func own(said, nonce string) string {
 	return said
 }
 
+// why returns the cause that a program's words give; where they give none, what it
+// lacks: "" is that it refused.
+func (b Become) why(nonce string, said []byte, lacks BecomeCause) BecomeCause {
+	cause := b.cause(nonce, string(said))
+	if cause == BecomeRefused && lacks != "" {
+		return lacks
+	}
+	return cause
+}
+
 // cause reads why the program refused.
 func (b Become) cause(nonce, said string) BecomeCause {
 	if strings.Contains(said, nonce+missingMark) {

@@ -35,14 +35,7 @@ type conn struct {
 }
 
 // alive reports whether the connection has not ended.
-func (c *conn) alive() bool {
-	select {
-	case <-c.done:
-		return false
-	default:
-		return true
-	}
-}
+func (c *conn) alive() bool { return !closed(c.done) }
 
 // abort cuts the connection, which ends every wait on it.
 func (c *conn) abort() { _ = c.wire.Close() }

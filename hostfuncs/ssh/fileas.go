@@ -117,68 +117,42 @@ func (f *files) startAs(ctx context.Context) error {
 	return nil
 }
 
-// becomeReady waits for the other user's shell, and answers its program's prompt once.
+// becomeReady waits for the other user's shell.
 func (f *files) becomeReady(ctx context.Context) error {
-	t := time.NewTimer(f.pool.opt.BecomeTimeout)
-	defer t.Stop()
-	b, answered := f.endpoint.actor, false
-	for {
-		select {
-		case e := <-f.opening.events:
-			switch {
-			case e == ready:
-				return nil
-			case e == prompted && b.Password != nil && !answered && ctx.Err() == nil:
-				answered = true
-				f.answer(b.Password)
-			case e == rambling:
-				return f.notBecome(NoAnswer)
-			case answered:
-				return f.notBecome(WrongPassword)
-			default:
-				return f.notBecome(PasswordRequired)
-			}
-		case <-t.C:
-			return f.notBecome(NoAnswer)
-		case <-ctx.Done():
-			return hostfuncs.Ended(ctx, hostfuncs.Before, "become %s on %s", b.user(), f.endpoint.place())
-		case <-f.broken:
-			return f.fail(ctx, "become "+b.user(), f.cause)
-		case <-f.gone:
-			select { // its last words
-			case <-f.hushed:
-			case <-t.C:
-			}
-			if isReady, _ := f.opening.state(); isReady {
-				return nil // it ended right after that, which the first answer will say
-			}
-			return f.notBecome("")
-		}
+	send := func(b []byte) { _, _ = f.ch.Write(b) } // a program that is gone says why by itself
+	ok, lacks := f.opening.enter(f.endpoint.actor, f.pool.opt.BecomeTimeout, send, ctx.Done(), f.broken, f.gone)
+	switch {
+	case ok:
+		return nil
+	case lacks != "":
+		return f.notBecome(lacks)
+	case ctx.Err() != nil:
+		return hostfuncs.Ended(ctx, hostfuncs.Before, "become %s on %s", f.endpoint.who(), f.endpoint.place())
+	case f.cutBy() != nil:
+		return f.fail(ctx, "become "+f.endpoint.who(), f.cause)
 	}
-}
-
-// answer sends a password and forgets the copy.
-func (f *files) answer(p hostfuncs.Secret) {
-	line := append([]byte(nil), p.Reveal()...)
-	line = append(line, '\n')
-	_, _ = f.ch.Write(line) // a program that is gone says why by itself
-	clear(line)
+	late := time.NewTimer(f.pool.opt.BecomeTimeout)
+	defer late.Stop()
+	select { // its last words
+	case <-f.hushed:
+	case <-late.C:
+	}
+	if isReady, _ := f.opening.state(); isReady {
+		return nil // it ended right after that, which the first answer will say
+	}
+	return f.notBecome("")
 }
 
 // notBecome is the error of a program that did not start the shell, or of a shell
-// that has found no SFTP server. otherwise is the cause when its words say none.
-func (f *files) notBecome(otherwise BecomeCause) error {
+// that has found no SFTP server.
+func (f *files) notBecome(lacks BecomeCause) error {
 	_, said := f.opening.state()
 	b := f.endpoint.actor
 	if strings.Contains(string(said), f.nonce+noServerMark) {
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has no sftp-server that %s could start (looked for at %s); install OpenSSH's, or act on the file by ssh_exec",
 			f.endpoint.place(), b.user(), strings.ReplaceAll(fileServers, " ", ", "))
 	}
-	cause := b.cause(f.nonce, string(said))
-	if cause == BecomeRefused && otherwise != "" {
-		cause = otherwise
-	}
-	err := b.failed(f.endpoint.place(), cause, cleaned(string(said), f.nonce))
+	err := b.failed(f.endpoint.place(), b.why(f.nonce, said, lacks), cleaned(string(said), f.nonce))
 	err.Message = strings.NewReplacer("The command did not run", "Nothing was done there", "set pty: true, or take requiretty out there", "take requiretty out there").Replace(err.Message)
 	return err
 }

@@ -3,6 +3,9 @@ package ssh
 import (
 	"bytes"
 	"sync"
+	"time"
+
+	"opsconductor.dev/hostfuncs"
 )
 
 // readyMark stands behind the nonce in the line that says that the shell waits for
@@ -97,6 +100,69 @@ func (o *opening) begun() bool {
 		o.from = at + len(o.turn)
 	}
 	return at >= 0
+}
+
+// enter waits until the shell is ready, and has the become program's own prompt
+// answered once with the password; nothing else is sent before the shell is ready.
+// Else lacks is why it will not be; "": one of over was closed first.
+func (o *opening) enter(b *Become, limit time.Duration, send func([]byte), over1, over2, over3 <-chan struct{}) (ok bool, lacks BecomeCause) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	answered := false
+	for {
+		select {
+		case e := <-o.events:
+			switch {
+			case e == ready:
+				return true, ""
+			case e == prompted && b.Password != nil && !answered:
+				if closed(over1) || closed(over2) || closed(over3) {
+					return false, ""
+				}
+				answered = true
+				sayPassword(b.Password, send)
+			default:
+				return false, lacking(e, answered)
+			}
+		case <-t.C:
+			return false, NoAnswer
+		case <-over1:
+			return false, ""
+		case <-over2:
+			return false, ""
+		case <-over3:
+			return false, ""
+		}
+	}
+}
+
+// lacking is why a program goes no further, as far as its event tells.
+func lacking(e stage, answered bool) BecomeCause {
+	switch {
+	case e != prompted && e != questioned:
+		return NoAnswer
+	case answered:
+		return WrongPassword
+	}
+	return PasswordRequired
+}
+
+// sayPassword sends a password as a line and forgets the copy.
+func sayPassword(p hostfuncs.Secret, send func([]byte)) {
+	line := append([]byte(nil), p.Reveal()...)
+	line = append(line, '\n')
+	send(line)
+	clear(line)
+}
+
+// closed reports whether a channel is; nil never is.
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // abandon sees to it that the shell is never taken for ready; false: it was already.

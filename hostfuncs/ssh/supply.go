@@ -45,72 +45,30 @@ func (s *session) supply(text []byte) {
 	}
 }
 
-// prepare waits until the shell is ready, and answers the become program's prompt
-// once. Nothing else is ever sent before the shell is ready.
+// prepare waits until the shell is ready.
 func (s *session) prepare() bool {
-	t := time.NewTimer(s.pool.opt.BecomeTimeout)
-	defer t.Stop()
-	b, answered := s.cmd.Become, false
-	for {
-		select {
-		case e := <-s.opening.events:
-			switch {
-			case e == ready:
-				return true
-			case e == prompted && b.Password != nil && !answered:
-				answered = true
-				s.answer(b.Password)
-			default:
-				s.giveUp(e, answered)
-				return false
-			}
-		case <-t.C:
-			s.giveUp(0, answered)
-			return false
-		case <-s.exited:
-			return false
-		case <-s.gone:
-			return false
-		}
+	ok, lacks := s.opening.enter(s.cmd.Become, s.pool.opt.BecomeTimeout, s.feed, s.exited, s.gone, nil)
+	if lacks != "" {
+		s.giveUp(lacks)
 	}
-}
-
-// answer sends a password and forgets the copy.
-func (s *session) answer(p hostfuncs.Secret) {
-	line := append([]byte(nil), p.Reveal()...)
-	line = append(line, '\n')
-	s.feed(line)
-	clear(line)
+	return ok
 }
 
 // giveUp ends the session of a command that cannot be begun.
-func (s *session) giveUp(e stage, answered bool) {
-	_, said := s.opening.state()
-	if s.cmd.Become == nil {
+func (s *session) giveUp(lacks BecomeCause) {
+	if _, said := s.opening.state(); s.cmd.Become != nil {
+		s.refused <- s.notBecome(lacks, said)
+	} else {
 		s.refused <- hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before,
 			"%s gave a terminal, and did not start a shell within %s; check what the account runs when it logs in", s.endpoint.place(), s.pool.opt.BecomeTimeout)
-		s.close()
-		return
 	}
-	cause := NoAnswer
-	switch found := s.cmd.Become.cause(s.nonce, string(said)); {
-	case found != BecomeRefused:
-		cause = found
-	case answered && (e == prompted || e == questioned):
-		cause = WrongPassword
-	case e == prompted || e == questioned:
-		cause = PasswordRequired
-	}
-	s.refused <- s.notBecome(cause, said)
 	s.close() // the program reads the end of its input, and ends
 }
 
 // notBecome returns the error of a become program that did not start the shell.
-func (s *session) notBecome(cause BecomeCause, said []byte) error {
+func (s *session) notBecome(lacks BecomeCause, said []byte) error {
 	b := s.cmd.Become
-	if cause == "" {
-		cause = b.cause(s.nonce, string(said))
-	}
+	cause := b.why(s.nonce, said, lacks)
 	if s.cmd.Redact != nil {
 		said = s.cmd.Redact(said)
 	}
