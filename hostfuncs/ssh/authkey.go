@@ -11,6 +11,8 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+
+	"opsconductor.dev/hostfuncs/ssh/krl"
 )
 
 // kindAgent is the kind of credential whose key an agent holds.
@@ -37,9 +39,12 @@ func (p *Pool) readKeys(ctx context.Context, a *auth) error {
 		signers = held
 		a.kinds = append(a.kinds, fmt.Sprintf("%d keys of the agent", len(held)))
 	}
-	signers, err := e.unrevoked(signers)
+	list, err := e.revocations()
 	if err == nil {
-		a.keys, err = e.fit(signers)
+		signers, err = unrevoked(signers, list)
+	}
+	if err == nil {
+		a.keys, err = e.fit(signers, list)
 	}
 	if err != nil {
 		a.closeKeys()
@@ -48,8 +53,8 @@ func (p *Pool) readKeys(ctx context.Context, a *auth) error {
 }
 
 // fit limits keys to the signatures of the endpoint's profile, and puts the
-// certificate, where there is one, before all of them.
-func (e Endpoint) fit(signers []xssh.Signer) ([]xssh.Signer, error) {
+// certificate, where there is one and list does not revoke it, before all of them.
+func (e Endpoint) fit(signers []xssh.Signer, list *krl.List) ([]xssh.Signer, error) {
 	var out []xssh.Signer
 	var types []string
 	for _, s := range signers {
@@ -83,7 +88,7 @@ func (e Endpoint) fit(signers []xssh.Signer) ([]xssh.Signer, error) {
 	if at < 0 {
 		return nil, errors.New("the certificate is for another key than the credential has")
 	}
-	if err := e.goodCertificate(c); err != nil {
+	if err := goodCertificate(c, list); err != nil {
 		return nil, err
 	}
 	signer, err := xssh.NewCertSigner(c, out[at])

@@ -22,17 +22,13 @@ func (e Endpoint) revocations() (*krl.List, error) {
 	return l, nil
 }
 
-// unrevoked returns the keys of a credential that the endpoint's revocation list does
-// not revoke. A key that is revoked is not offered: a server that has not got the list
-// yet would take it.
-func (e Endpoint) unrevoked(signers []xssh.Signer) ([]xssh.Signer, error) {
-	l, err := e.revocations()
-	if err != nil || l == nil {
-		return signers, err
-	}
+// unrevoked returns the keys of a credential that a revocation list does not revoke. A
+// key that is revoked is not offered: a server that has not got the list yet would
+// take it.
+func unrevoked(signers []xssh.Signer, list *krl.List) ([]xssh.Signer, error) {
 	var out []xssh.Signer
 	for _, s := range signers {
-		if !l.Key(bare(s.PublicKey()).Marshal()) {
+		if !list.Key(bare(s.PublicKey()).Marshal()) {
 			out = append(out, s)
 		}
 	}
@@ -43,14 +39,11 @@ func (e Endpoint) unrevoked(signers []xssh.Signer) ([]xssh.Signer, error) {
 }
 
 // goodCertificate returns why a user's certificate is revoked.
-func (e Endpoint) goodCertificate(c *xssh.Certificate) error {
-	l, err := e.revocations()
+func goodCertificate(c *xssh.Certificate, list *krl.List) error {
 	switch {
-	case err != nil:
-		return err
-	case l.Certificate(c.SignatureKey.Marshal(), c.Serial, c.KeyId):
+	case list.Certificate(c.SignatureKey.Marshal(), c.Serial, c.KeyId):
 		return fmt.Errorf("the certificate, number %d, is revoked by the asset's revocation list; let the authority sign the key anew", c.Serial)
-	case l.Key(c.SignatureKey.Marshal()):
+	case list.Key(c.SignatureKey.Marshal()):
 		return errors.New("the authority that signed the certificate is revoked by the asset's revocation list")
 	}
 	return nil
