@@ -87,15 +87,7 @@ func TestNotEvenOpened(t *testing.T) {
 // out what was begun; a cancel ends it, and the item is unknown.
 func TestStoppedBeforeHearing(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		cause error
-		state automation.ItemState
-		code  automation.Code
-	}{
-		"the host stops": {worker.ErrDraining, automation.ItemFailed, automation.CodeCutOff},
-		"the lease ends": {automation.Errorf(automation.CodeHostLost, "over"), automation.ItemFailed, automation.CodeCutOff},
-		"cancelled":      {automation.Errorf(automation.CodeCancelled, "by me"), automation.ItemUnknown, automation.CodeUnknownOutcome},
-	} {
+	for name, tc := range endings() {
 		for _, journal := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

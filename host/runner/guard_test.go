@@ -67,19 +67,27 @@ func cutAgain(ctx context.Context, s *hostfuncs.Session) (any, error) {
 	return nil, e
 }
 
+// ending is a cause for which a guarded attempt's context ends while nobody knows what
+// became of its command, and its outcome then.
+type ending struct {
+	cause error
+	state automation.ItemState
+	code  automation.Code
+}
+
+func endings() map[string]ending {
+	return map[string]ending{
+		"the host stops": {worker.ErrDraining, automation.ItemFailed, automation.CodeCutOff},
+		"the lease ends": {automation.Errorf(automation.CodeHostLost, "over"), automation.ItemFailed, automation.CodeCutOff},
+		"cancelled":      {automation.Errorf(automation.CodeCancelled, "by me"), automation.ItemUnknown, automation.CodeUnknownOutcome},
+	}
+}
+
 // TestLeftAtWork: what a guarded attempt has begun is left at work when its host
 // stops, and is not when somebody cancels.
 func TestLeftAtWork(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		cause error
-		state automation.ItemState
-		code  automation.Code
-	}{
-		"the host stops": {worker.ErrDraining, automation.ItemFailed, automation.CodeCutOff},
-		"the lease ends": {automation.Errorf(automation.CodeHostLost, "over"), automation.ItemFailed, automation.CodeCutOff},
-		"cancelled":      {automation.Errorf(automation.CodeCancelled, "by me"), automation.ItemUnknown, automation.CodeUnknownOutcome},
-	} {
+	for name, tc := range endings() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, automation.EffectGuarded)

@@ -14,9 +14,6 @@ import (
 // it refuses, and what it keeps.
 func TestDialogWithFRR(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("vtysh saves a configuration for root only: run the tests as root")
-	}
 	f := sshtest.ServeFRR(t)
 	d, err := pool(t, ssh.Options{DialogQuiet: 200 * time.Millisecond}).Open(t.Context(), f.Endpoint("frr1"), ssh.DialogConfig{Platform: ssh.FRR, Privileged: true})
 	if err != nil {

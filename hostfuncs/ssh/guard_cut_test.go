@@ -28,10 +28,8 @@ func TestGuardedCutAfterEachByte(t *testing.T) {
 	if err != nil || step < 1 {
 		step = 2500
 	}
-	whole := proxy(t, srv)
+	whole, e := through(t, srv)
 	file, _ := ledger(t)
-	e := endpoint(srv)
-	e.Host, e.Port = whole.Host, whole.Port
 	r, err := pool(t, o).ExecGuarded(t.Context(), e, counted(file, "0"), ssh.Guard{Token: newToken()})
 	wantCounted(t, r, err)
 	var seen cuts
@@ -58,9 +56,7 @@ func (seen *cuts) cut(t *testing.T, srv *sshtest.Server, o ssh.Options, at sshte
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := through(t, srv)
 	file, lines := ledger(t)
 	c, g := counted(file, "0.1"), ssh.Guard{Token: newToken()}
 	c.Begin = func(context.Context, string) error {
@@ -104,11 +100,8 @@ func (seen *cuts) cut(t *testing.T, srv *sshtest.Server, o ssh.Options, at sshte
 // try sends it whole.
 func TestGuardedCutInput(t *testing.T) {
 	t.Parallel()
-	srv := server(t, sshtest.Config{})
 	o, _ := guardedBy(t)
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := proxied(t, sshtest.Config{})
 	file, lines := ledger(t)
 	const size = 1_500_000
 	c := ssh.Command{Argv: []string{"sh", "-c", `echo begin >>"$1"; wc -c`, "sh", file}, Stdin: make([]byte, size)}

@@ -18,9 +18,7 @@ func TestGuardedIntent(t *testing.T) {
 	t.Parallel()
 	srv := server(t, sshtest.Config{})
 	o, _ := guardedBy(t)
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := through(t, srv)
 	file, lines := ledger(t)
 	var hashes []string
 	var refuse error
@@ -68,10 +66,8 @@ func TestGuardedAway(t *testing.T) {
 	srv := server(t, sshtest.Config{})
 	o, _ := guardedBy(t)
 	o.Reattach, o.ConnectTimeout = 50*time.Millisecond, 300*time.Millisecond
-	px := proxy(t, srv)
+	px, e := through(t, srv)
 	px.Refuse(true)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
 	for _, since := range []time.Time{{}, time.Now()} {
 		_, err := pool(t, o).ExecGuarded(t.Context(), e, counted(t.TempDir()+"/ledger", "0"), ssh.Guard{Token: newToken(), Since: since})
 		var he *hostfuncs.Error

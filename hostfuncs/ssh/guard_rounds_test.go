@@ -37,9 +37,7 @@ func TestGuardedRounds(t *testing.T) {
 // round is one item: up to four attempts are lost in one of two ways.
 func round(t *testing.T, srv *sshtest.Server, o ssh.Options, faults *atomic.Int64) {
 	t.Helper()
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := through(t, srv)
 	file, lines := ledger(t)
 	g := ssh.Guard{Token: newToken(), Leave: func(error) bool { return true }}
 	for attempt := range 5 {

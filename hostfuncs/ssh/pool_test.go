@@ -15,9 +15,13 @@ import (
 
 func proxied(t *testing.T, c sshtest.Config) (*sshtest.Proxy, ssh.Endpoint) {
 	t.Helper()
-	srv := server(t, c)
-	px := proxy(t, srv)
-	e := endpoint(srv)
+	return through(t, server(t, c))
+}
+
+// through returns a proxy before a server, and the way through it.
+func through(t *testing.T, srv *sshtest.Server) (*sshtest.Proxy, ssh.Endpoint) {
+	t.Helper()
+	px, e := proxy(t, srv), endpoint(srv)
 	e.Host, e.Port = px.Host, px.Port
 	return px, e
 }

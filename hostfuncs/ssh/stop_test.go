@@ -175,10 +175,7 @@ func TestCancelKillsWithoutServersGroup(t *testing.T) {
 
 func TestCutInMidCommand(t *testing.T) {
 	t.Parallel()
-	srv := server(t, sshtest.Config{})
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := proxied(t, sshtest.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := pool(t, quick())
@@ -194,10 +191,7 @@ func TestCutInMidCommand(t *testing.T) {
 // A link that dies without a word: the keepalive finds out.
 func TestSilentLink(t *testing.T) {
 	t.Parallel()
-	srv := server(t, sshtest.Config{})
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := proxied(t, sshtest.Config{})
 	o := quick()
 	o.KeepAlive = 200 * time.Millisecond
 	pids, done := spawnHeard(t, t.Context(), pool(t, o), e)
@@ -209,10 +203,7 @@ func TestSilentLink(t *testing.T) {
 // A server that no longer answers cannot keep a call beyond its deadline.
 func TestSilentLinkAtDeadline(t *testing.T) {
 	t.Parallel()
-	srv := server(t, sshtest.Config{})
-	px := proxy(t, srv)
-	e := endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := proxied(t, sshtest.Config{})
 	o := quick()
 	o.HandshakeTimeout = time.Second
 	ctx, cancel := context.WithCancel(t.Context())
@@ -245,9 +236,8 @@ func TestOutputLimit(t *testing.T) {
 // What a slow way has not brought when the command ends comes all the same.
 func TestSlowWay(t *testing.T) {
 	t.Parallel()
-	srv := server(t, sshtest.Config{})
-	px, p, e := proxy(t, srv), pool(t, quick()), endpoint(srv)
-	e.Host, e.Port = px.Host, px.Port
+	px, e := proxied(t, sshtest.Config{})
+	p := pool(t, quick())
 	run(t, p, e, ssh.Command{Argv: []string{"true"}})
 	px.Slow(400_000)
 	const n = 1_200_000

@@ -59,12 +59,10 @@ func StartDropbear(ctx context.Context, dir string) (*Dropbear, error) {
 
 // start starts it on a free port and waits until it answers with its own key.
 func (d *Dropbear) start(ctx context.Context, bin string, args ...string) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(d.Host, "0"))
-	if err != nil {
-		return fmt.Errorf("find a free port: %w", err)
+	var err error
+	if d.Port, err = freePort(d.Host); err != nil {
+		return err
 	}
-	d.Port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
-	_ = l.Close()
 	addr := net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
 	d.cmd = exec.CommandContext(ctx, bin, append(args, "-p", addr)...)
 	if err := d.cmd.Start(); err != nil {
@@ -100,22 +98,35 @@ func (d *Dropbear) Stop() {
 	_ = d.wait()
 }
 
+// freePort returns a port of a host that nobody listens on: somebody else may take it.
+func freePort(host string) (int, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // a TCP listener
+}
+
 // awaitBanner waits for ten seconds for a server's banner.
 func awaitBanner(ctx context.Context, addr string) error {
+	return await(ctx, func(ctx context.Context) bool { return greets(ctx, addr) })
+}
+
+// await polls for ten seconds until something holds.
+func await(ctx context.Context, holds func(context.Context) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if greets(ctx, addr) {
-			return nil
-		}
+	for !holds(ctx) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 func greets(ctx context.Context, addr string) bool {

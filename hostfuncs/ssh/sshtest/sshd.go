@@ -101,12 +101,10 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 func start(ctx context.Context, bin string, c Config) (*Server, error) {
 	s := &Server{Host: cmp.Or(c.Host, "127.0.0.1"), Port: c.Port}
 	if s.Port == 0 {
-		l, err := net.Listen("tcp", net.JoinHostPort(s.Host, "0"))
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+		var err error
+		if s.Port, err = freePort(s.Host); err != nil {
+			return nil, err
 		}
-		s.Port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener
-		_ = l.Close()
 	}
 	s.Addr = net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
 	me, err := user.Current()
