@@ -59,7 +59,9 @@ func shareAFanOut(t *testing.T, a, b *server) {
 	dir := t.TempDir()
 	again, once := filepath.Join(dir, "again"), filepath.Join(dir, "once")
 	began := time.Now()
-	id := runID(t, b.must(t, "run", "submit", write(t, fanOut(again, once, 0.5)), "--output", "json"))
+	// A host says what it has at work each time it renews its lease, every 1.5 s: an
+	// item takes longer than that.
+	id := runID(t, b.must(t, "run", "submit", write(t, fanOut(again, once, 2)), "--output", "json"))
 	eventually(t, "both hosts are at work", func() bool {
 		return !slices.ContainsFunc(a.hosts(t), func(h hostRow) bool { return h.AtWork == 0 })
 	})
