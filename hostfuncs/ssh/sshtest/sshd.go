@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -222,6 +223,26 @@ func (s *Server) Stop() error {
 
 // Connections returns the ids of the processes that serve a connection each.
 func (s *Server) Connections() []int { return children(s.cmd.Process.Pid) }
+
+// HangUp ends the connections that stand and waits until their processes are gone.
+func (s *Server) HangUp(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := s.Connections()
+		if len(left) == 0 {
+			return nil
+		}
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGTERM)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("end the connections of %s: %w", s.Addr, ctx.Err())
+		}
+	}
+}
 
 // children returns the ids of a process's children (Linux).
 func children(pid int) []int {
