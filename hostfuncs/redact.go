@@ -2,12 +2,10 @@ package hostfuncs
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -25,10 +23,9 @@ const minForm = 4
 
 // secrets is what a session has opened, ready to be looked for.
 type secrets struct {
-	mu      sync.Mutex
-	known   map[string]bool
-	forms   []string // longest first
-	replace *strings.Replacer
+	mu    sync.Mutex
+	known map[string]bool
+	forms *forms // nil: nothing is looked for
 }
 
 // Opened makes a secret known to the session: from now on Redact takes it out.
@@ -38,7 +35,7 @@ type secrets struct {
 func (s *Session) Opened(values ...Secret) {
 	for _, v := range values {
 		if v != nil {
-			s.opened.add(v.Reveal())
+			s.opened.add(s.Secrets, v.Reveal())
 		}
 	}
 }
@@ -48,47 +45,41 @@ func (s *Session) Opened(values ...Secret) {
 // what was encoded), URL-escaped, JSON-escaped and in hexadecimal. text itself
 // is not changed.
 func (s *Session) Redact(text []byte) []byte {
-	r, _ := s.opened.replacer()
-	if r == nil {
+	f := s.opened.all()
+	if f == nil || len(text) < f.shortest() {
 		return text
 	}
-	return []byte(r.Replace(string(text)))
+	return []byte(f.replacer().Replace(string(text)))
 }
 
 // RedactString is Redact for a string.
 func (s *Session) RedactString(text string) string {
-	r, _ := s.opened.replacer()
-	if r == nil {
+	f := s.opened.all()
+	if f == nil || len(text) < f.shortest() {
 		return text
 	}
-	return r.Replace(text)
+	return f.replacer().Replace(text)
 }
 
 // LongestSecret returns the length in bytes of the longest form that Redact
 // looks for. Who cuts an output reads this much more, redacts, and cuts then: so
 // a secret that lies across the cut is not shown in part.
 func (s *Session) LongestSecret() int {
-	_, n := s.opened.replacer()
-	return n
+	f := s.opened.all()
+	if f == nil {
+		return 0
+	}
+	return f.longest()
 }
 
-func (s *secrets) replacer() (*strings.Replacer, int) {
+// all returns what is looked for; nil: nothing.
+func (s *secrets) all() *forms {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.forms) == 0 {
-		return nil, 0
-	}
-	if s.replace == nil {
-		pairs := make([]string, 0, 2*len(s.forms))
-		for _, f := range s.forms {
-			pairs = append(pairs, f, Redacted)
-		}
-		s.replace = strings.NewReplacer(pairs...)
-	}
-	return s.replace, len(s.forms[0])
+	return s.forms
 }
 
-func (s *secrets) add(value []byte) {
+func (s *secrets) add(shared *Secrets, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
@@ -98,22 +89,7 @@ func (s *secrets) add(value []byte) {
 		return
 	}
 	s.known[string(value)] = true
-	parts := [][]byte{value, bytes.TrimSpace(value)}
-	if lines := bytes.Split(value, []byte("\n")); len(lines) > 1 {
-		for _, l := range lines {
-			if l = bytes.TrimSpace(l); len(l) >= 16 && !bytes.HasPrefix(l, []byte("-----")) {
-				parts = append(parts, l)
-			}
-		}
-	}
-	for _, p := range parts {
-		s.forms = append(s.forms, formsOf(p)...)
-	}
-	slices.SortFunc(s.forms, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
-	})
-	s.forms = slices.Compact(s.forms)
-	s.replace = nil
+	s.forms = shared.with(s.forms, value)
 }
 
 // formsOf returns the texts in which a secret may show up.

@@ -35,6 +35,8 @@ type Session struct {
 	Guard *Guard
 	// MaxOutput caps what one call may return of a remote side's output, in bytes.
 	MaxOutput int
+	// Secrets is shared by the sessions of one host; nil: the session is by itself.
+	Secrets *Secrets
 
 	opened secrets
 	begun  beginning
@@ -90,6 +92,9 @@ type Target struct {
 	Jump bool
 	// Revision rises when what is known of the target changes.
 	Revision int64
+	// Origin is what the broker has read the target from, for its own Credential, so
+	// that both are of one state; nobody else looks at it.
+	Origin any
 }
 
 // Secret is bytes that print as redacted; Reveal gives them.

@@ -58,7 +58,7 @@ func (at *attempt) open(p *registry.Loaded) {
 		Tenant: string(at.Tenant), Run: string(at.Run), Workflow: at.Workflow, Step: at.StepID, Item: at.Item,
 		Attempt: at.Attempt.Attempt, Plugin: at.Plugin, Action: at.Action,
 		Log: at.log, Unsure: at.acted, MaxOutput: at.runner.config.RemoteOutputBytes,
-		Broker: newBroker(at.runner, p, at.Attempt),
+		Broker: newBroker(at.runner, p, at.Attempt), Secrets: &at.runner.secrets,
 	}
 	if t := at.Target; t != nil {
 		s.Target = &hostfuncs.Target{

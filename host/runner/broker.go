@@ -101,7 +101,7 @@ func (b *Broker) Target(ctx context.Context, s *hostfuncs.Session, function, nam
 	t := hostfuncs.Target{
 		Name: a.Name, Address: a.Address, Port: a.Port, Protocol: string(a.Protocol), OS: a.OS,
 		HostKeys: slices.Clone(a.HostKeys), Credential: string(a.Credential),
-		SSH: b.sshSettings(a), Jump: a.SSH.Jump != "", Revision: a.Version,
+		SSH: b.sshSettings(a), Jump: a.SSH.Jump != "", Revision: a.Version, Origin: a,
 	}
 	if own != nil && own.Name == a.Name {
 		if own.ID != a.ID {
@@ -135,9 +135,12 @@ func (b *Broker) Credential(ctx context.Context, s *hostfuncs.Session, function 
 	if err := b.Granted(ctx, s, function); err != nil {
 		return hostfuncs.Credential{}, err
 	}
-	a, err := b.asset(ctx, t.Name)
-	if err != nil {
-		return hostfuncs.Credential{}, err
+	a, read := t.Origin.(automation.Asset)
+	if !read || a.Name != t.Name {
+		var err error
+		if a, err = b.asset(ctx, t.Name); err != nil {
+			return hostfuncs.Credential{}, err
+		}
 	}
 	ref := name
 	if name == "" {

@@ -227,7 +227,11 @@ func TestCredentials(t *testing.T) {
 		return got, err
 	}
 	grant(w, automation.Grant{Function: "look", Targets: []string{"web-1"}})
+	w.reads = 0
 	got, err := open("")
+	if w.reads != 1 {
+		t.Errorf("target and credential took %d reads of the asset, want one state of it for both", w.reads)
+	}
 	if err != nil || got.Name != "own" || string(got.Password.Reveal()) != "hunter2hunter2" || got.PrivateKey != nil {
 		t.Errorf("the target's own: got %v, %v", got.Name, err)
 	}

@@ -42,6 +42,7 @@ type world struct {
 	plugin automation.Plugin
 	wasm   []byte
 	assets map[string]automation.Asset
+	reads  int // of assets
 	act    func(ctx context.Context, s *hostfuncs.Session) (any, error)
 	look   func(ctx context.Context, s *hostfuncs.Session) (any, error)
 	intent []automation.Digest
@@ -127,6 +128,7 @@ func (w *world) Artifact(context.Context, automation.TenantID, automation.Digest
 func (w *world) Asset(_ context.Context, _ automation.TenantID, name string) (automation.Asset, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.reads++
 	a, ok := w.assets[name]
 	if !ok {
 		return a, &automation.Error{Code: automation.CodeNotFound, Message: "there is no such asset"}

@@ -60,6 +60,7 @@ type Config struct {
 type Runner struct {
 	config    Config
 	functions map[string]hostfuncs.Func
+	secrets   hostfuncs.Secrets
 }
 
 var _ worker.Executor = (*Runner)(nil)
