@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -104,7 +105,7 @@ func (a *App) buildLoop(home *folder, parts *pluginParts) error {
 		return err
 	}
 	a.loop = scheduler.New(scheduler.Config{
-		Store: a.store, Executor: parts.runner,
+		Store: a.store, Executor: parts.runner, Logs: parts.runner, LogsEvery: time.Second,
 		Host: id, Name: hostName(a.cfg.Name), Version: a.version, Slots: a.cfg.Slots, Queues: a.cfg.Queues, Limits: machine.Limits{PerTarget: a.cfg.PerTarget, PerNetworkDevice: a.cfg.PerNetworkDevice},
 		Alone: !a.cfg.Database.Postgres(), Drain: a.cfg.ShutdownTimeout / 2, Log: a.log, Metrics: a.metrics,
 	})

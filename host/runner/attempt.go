@@ -44,7 +44,10 @@ type attempt struct {
 }
 
 func newAttempt(r *Runner, a automation.Attempt, intent worker.Intent) *attempt {
-	return &attempt{Attempt: a, runner: r, intent: intent, started: r.config.Now(), lines: newLogbook(r.config.LogBytes, r.config.Now)}
+	at := &attempt{Attempt: a, runner: r, intent: intent, started: r.config.Now(), lines: newLogbook(r.config.LogBytes, r.config.Now)}
+	at.lines.opened = func() { r.logs(at) }
+	at.lines.shut = func() { r.logged(at) }
+	return at
 }
 
 // careful reports whether the effect forbids to act twice.

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +23,24 @@ type logbook struct {
 	cut     bool // a line
 	closed  bool
 	lines   []automation.LogLine
+	// opened and shut are called at the first line, and at the end of a book that has
+	// lines; they must not call the book.
+	opened, shut func()
 }
 
-func newLogbook(limit int, now func() time.Time) *logbook { return &logbook{now: now, left: limit} }
+func newLogbook(limit int, now func() time.Time) *logbook {
+	return &logbook{now: now, left: limit, opened: func() {}, shut: func() {}}
+}
+
+// Since implements worker.Logged.
+func (l *logbook) Since(n int) []automation.LogLine {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || n >= len(l.lines) {
+		return nil
+	}
+	return slices.Clip(l.lines[n:]) // lines are only ever added
+}
 
 // add keeps a line, cut to what fits; text that a store or terminal could not
 // take is replaced.
@@ -51,6 +67,9 @@ func (l *logbook) add(level, message string) {
 	l.left -= lineCost + min(len(message), l.left-lineCost)
 	l.bytes += len(message)
 	l.lines = append(l.lines, automation.LogLine{At: l.now(), Level: level, Message: message})
+	if len(l.lines) == 1 {
+		l.opened()
+	}
 }
 
 // close returns the lines, how many bytes they have, and whether there was more;
@@ -58,6 +77,9 @@ func (l *logbook) add(level, message string) {
 func (l *logbook) close(limit int) ([]automation.LogLine, int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.closed && len(l.lines) > 0 {
+		l.shut()
+	}
 	l.closed = true
 	if l.dropped > 0 {
 		l.lines = append(l.lines, automation.LogLine{

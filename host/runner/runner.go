@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"opsconductor.dev/host/automation"
@@ -61,9 +62,15 @@ type Runner struct {
 	config    Config
 	functions map[string]hostfuncs.Func
 	secrets   hostfuncs.Secrets
+
+	mu      sync.Mutex
+	logging map[*attempt]struct{} // at work, with a line logged
 }
 
-var _ worker.Executor = (*Runner)(nil)
+var (
+	_ worker.Executor = (*Runner)(nil)
+	_ worker.Logs     = (*Runner)(nil)
+)
 
 // New returns a runner; the error says what the config lacks.
 func New(c Config) (*Runner, error) {
@@ -88,7 +95,7 @@ func New(c Config) (*Runner, error) {
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
-	r := &Runner{config: c, functions: map[string]hostfuncs.Func{}}
+	r := &Runner{config: c, functions: map[string]hostfuncs.Func{}, logging: map[*attempt]struct{}{}}
 	for _, f := range c.Functions {
 		if _, twice := r.functions[f.Name]; twice {
 			return nil, fmt.Errorf("the host function %s is listed twice", f.Name)

@@ -40,6 +40,7 @@ func (l *Loop) live(ctx context.Context) error {
 	var parts sync.WaitGroup
 	parts.Go(func() { m.keep(background) })
 	parts.Go(func() { m.read(background) })
+	parts.Go(func() { l.lines.keep(background, host) })
 	defer m.end()
 	defer parts.Wait()
 	defer stop()

@@ -37,6 +37,7 @@ type hostSettings struct {
 	silent  bool // it is never woken: it has to look by itself
 	old     bool // it may not lead: a newer version has
 	execute executor
+	logs    worker.Logs
 }
 
 // join starts a host in the background, on its own connections to the database.
@@ -59,6 +60,7 @@ func (f *fixture) join(name string, s hostSettings) *hostOf {
 	h := &hostOf{id: automation.NewID[automation.HostID](), st: &mortal{Store: opened, silent: s.silent, old: s.old}}
 	l := scheduler.New(scheduler.Config{
 		Store: h.st, Executor: s.execute, Host: h.id, Name: name, Slots: s.slots, Queues: s.queues, TTL: s.ttl, Drain: s.drain,
+		Logs: s.logs, LogsEvery: often,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -245,6 +247,13 @@ func (s *mortal) alive() error {
 		return errDead
 	}
 	return nil
+}
+
+func (s *mortal) PutLiveLogs(ctx context.Context, host automation.HostID, epoch int64, chunks []store.LiveLog) error {
+	if err := s.alive(); err != nil {
+		return err
+	}
+	return s.Store.PutLiveLogs(ctx, host, epoch, chunks)
 }
 
 func (s *mortal) Append(ctx context.Context, b store.Batch) error {

@@ -18,6 +18,7 @@ import (
 // Store is what the loop needs of the store.
 type Store interface {
 	store.Log
+	store.LiveLogs
 	store.Runs
 	store.Leases
 	Settings
@@ -45,7 +46,11 @@ type Metrics interface {
 type Config struct {
 	Store    Store
 	Executor worker.Executor
-	Shard    int
+	// Logs is where what attempts at work have logged is found, and LogsEvery how often
+	// it is stored; nil or 0: with the outcome alone.
+	Logs      worker.Logs
+	LogsEvery time.Duration
+	Shard     int
 	// Host is this host's identifier: the same at every start of the same host.
 	Host    automation.HostID
 	Name    string
@@ -81,6 +86,7 @@ type Loop struct {
 	ready  atomic.Bool
 	inbox  inbox
 	worker *worker.Worker
+	lines  *lines
 	me     atomic.Pointer[member] // this host under its latest epoch
 	plans  programs
 }
@@ -105,11 +111,17 @@ func New(cfg Config) *Loop {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &Loop{cfg: cfg, inbox: inbox{news: make(chan struct{}, 1)}, plans: newPrograms(cfg.Store, 256)}
+	l := &Loop{cfg: cfg, inbox: inbox{news: make(chan struct{}, 1)}, lines: newLines(cfg), plans: newPrograms(cfg.Store, 256)}
 	l.worker = worker.New(worker.Config{
-		Executor: cfg.Executor, Report: l.inbox.result, Intend: l.intend, Log: cfg.Log, Now: cfg.Now,
+		Executor: cfg.Executor, Report: l.report, Intend: l.intend, Log: cfg.Log, Now: cfg.Now,
 	})
 	return l
+}
+
+// report takes a worker's result.
+func (l *Loop) report(r worker.Result) {
+	r.Live = l.lines.over(r.Attempt.AttemptKey)
+	l.inbox.result(r)
 }
 
 // Ready reports whether the loop leads and has replayed its runs, or follows

@@ -235,7 +235,7 @@ func (m *member) gather() {
 	for i := range results {
 		r := &results[i]
 		if r.Attempt.HostEpoch == m.host.Epoch {
-			m.add(pending{result: r, report: store.Report{Attempt: r.Attempt, Outcome: &r.Outcome}})
+			m.add(pending{result: r, report: store.Report{Attempt: r.Attempt, Outcome: &r.Outcome, Live: r.Live}})
 		}
 	}
 	for i := range intents {

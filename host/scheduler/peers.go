@@ -155,7 +155,7 @@ func (t *turn) add(h *heard, reports []store.Report) {
 		}
 		switch {
 		case r.Outcome != nil:
-			h.results = append(h.results, worker.Result{Attempt: r.Attempt, Outcome: *r.Outcome})
+			h.results = append(h.results, worker.Result{Attempt: r.Attempt, Outcome: *r.Outcome, Live: r.Live})
 		case r.Epoch == p.host.Epoch:
 			h.intents = append(h.intents, intention{attempt: r.Attempt, command: r.Command})
 		}

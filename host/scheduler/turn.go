@@ -255,7 +255,7 @@ func attemptLogs(results []worker.Result, refused map[int]bool) []store.AttemptL
 	var logs []store.AttemptLogs
 	for i := range results {
 		if r := &results[i]; len(r.Outcome.Logs) > 0 && !refused[i] {
-			logs = append(logs, store.AttemptLogs{Tenant: r.Attempt.Tenant, Attempt: r.Attempt.AttemptKey, Lines: r.Outcome.Logs})
+			logs = append(logs, store.AttemptLogs{Tenant: r.Attempt.Tenant, Attempt: r.Attempt.AttemptKey, Lines: r.Outcome.Logs, Live: r.Live})
 		}
 	}
 	return logs

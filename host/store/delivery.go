@@ -42,6 +42,8 @@ type Report struct {
 	// Logs are kept.
 	Outcome *automation.Outcome
 	Command automation.Digest
+	// Live: see AttemptLogs.Live.
+	Live bool
 }
 
 // Cursor names the last report of a host that was read.
@@ -80,6 +82,7 @@ type reportBody struct {
 	Outcome *automation.Outcome   `json:"outcome,omitempty"`
 	Logs    []automation.LogLine  `json:"logs,omitempty"`
 	Command automation.Digest     `json:"command,omitempty"`
+	Live    bool                  `json:"live,omitempty"`
 }
 
 // EncodeDelivery returns the stored form of what a delivery brings.
@@ -113,7 +116,7 @@ func DecodeDelivery(body []byte, d *Delivery) error {
 // EncodeReport returns the stored form of what a report says.
 func EncodeReport(r Report) ([]byte, error) {
 	body := reportBody{
-		Attempt: r.Attempt.AttemptKey, Tenant: r.Attempt.Tenant, StepID: r.Attempt.StepID, Outcome: r.Outcome, Command: r.Command,
+		Attempt: r.Attempt.AttemptKey, Tenant: r.Attempt.Tenant, StepID: r.Attempt.StepID, Outcome: r.Outcome, Command: r.Command, Live: r.Live,
 	}
 	if r.Outcome != nil {
 		body.Logs = r.Outcome.Logs
@@ -133,7 +136,7 @@ func DecodeReport(body []byte, r *Report) error {
 		return fmt.Errorf("decode a report: %w", err)
 	}
 	r.Attempt = automation.Attempt{AttemptKey: b.Attempt, Tenant: b.Tenant, StepID: b.StepID, Host: r.Host, HostEpoch: r.Epoch}
-	r.Outcome, r.Command = b.Outcome, b.Command
+	r.Outcome, r.Command, r.Live = b.Outcome, b.Command, b.Live
 	if r.Outcome != nil {
 		r.Outcome.Logs = b.Logs
 	}

@@ -34,7 +34,7 @@ func (h *history) batch() store.Batch {
 			Kind: automation.FactAttemptEnded, At: h.at(), Step: a.Step, Item: a.Item, Attempt: a.Attempt, Host: "h1", HostEpoch: 1, Outcome: h.outcome(),
 		}}})
 		if h.r.IntN(3) == 0 {
-			b.Logs = append(b.Logs, store.AttemptLogs{Tenant: a.Tenant, Attempt: a.AttemptKey, Lines: []automation.LogLine{{At: h.at(), Level: "info", Message: "line " + strconv.Itoa(h.r.IntN(9))}}})
+			b.Logs = append(b.Logs, store.AttemptLogs{Tenant: a.Tenant, Attempt: a.AttemptKey, Lines: []automation.LogLine{{At: h.at(), Level: "info", Message: "line " + strconv.Itoa(h.r.IntN(9))}}, Live: h.r.IntN(2) == 0})
 		}
 	}
 	if h.r.IntN(2) == 0 {
@@ -120,7 +120,7 @@ func (h *history) approval() automation.Approval {
 // read makes one of the calls that change nothing.
 func (h *history) read() {
 	reads := h.reads()
-	what := oneOf(h, []string{"replay", "accepted", "entries", "logs", "run", "runs", "commands", "hosts", "deliveries", "reports", "approvals"})
+	what := oneOf(h, []string{"replay", "accepted", "entries", "logs", "run", "runs", "commands", "hosts", "deliveries", "reports", "approvals", "since"})
 	_, _ = h.do("read "+what, reads[what])
 }
 
@@ -160,6 +160,7 @@ func (h *history) reads() map[string]reading {
 	reads["logs"] = func(ctx context.Context, st roles) (any, error) {
 		return st.RunLogs(ctx, tenant, id, automation.AttemptKey{Step: limit % 2}, limit1)
 	}
+	reads["since"] = h.since(id, limit1)
 	reads["run"] = func(ctx context.Context, st roles) (any, error) { return st.Run(ctx, tenant, id) }
 	reads["runs"] = func(ctx context.Context, st roles) (any, error) {
 		return st.ListRuns(ctx, tenant, q, automation.Page{Limit: limit1})

@@ -27,6 +27,7 @@ import (
 // roles is what the scheduler and its clients use of a store.
 type roles interface {
 	store.Log
+	store.LiveLogs
 	store.Runs
 	store.Leases
 	store.Deliveries
@@ -189,6 +190,8 @@ func (h *history) step() {
 		h.question()
 	case n < 90:
 		h.loads()
+	case n < 93:
+		h.live()
 	default:
 		h.read()
 	}

@@ -105,6 +105,8 @@ const (
 	TopicSettings Topic = "settings"
 	// TopicQuestions: somebody has asked the leader something.
 	TopicQuestions Topic = "questions"
+	// TopicLines: attempts at work have logged something.
+	TopicLines Topic = "lines"
 	// TopicAll: there may be news of every topic. Nobody waits for it.
 	TopicAll Topic = "all"
 )
@@ -125,6 +127,11 @@ type AttemptLogs struct {
 	Tenant  automation.TenantID
 	Attempt automation.AttemptKey
 	Lines   []automation.LogLine
+	// Live, in a Batch: chunks of it may be stored (LiveLogs); they are removed.
+	Live bool
+	// Chunk, in what was read: the lines are those of chunks up to this one, as the
+	// whole log is not stored; 0: they are all that the attempt logged.
+	Chunk int
 }
 
 // Log is the log of facts.
@@ -146,7 +153,8 @@ type Log interface {
 	// not_found when the tenant has no such run.
 	RunEntries(ctx context.Context, tenant automation.TenantID, run automation.RunID, after int64, limit int) ([]automation.Entry, error)
 	// RunLogs returns what the attempts of a run logged, by step, item and attempt,
-	// after the given key, at most limit attempts.
+	// after the given key, at most limit attempts: of those whose whole log is not
+	// stored what LiveLogs has.
 	RunLogs(ctx context.Context, tenant automation.TenantID, run automation.RunID, after automation.AttemptKey, limit int) ([]AttemptLogs, error)
 	// Wake returns a channel that receives (coalesced, capacity one) whenever the
 	// topic may have news, by any process. It is a hint: a reader also looks from
@@ -285,6 +293,7 @@ type Tokens interface {
 // Store is all roles over one database.
 type Store interface {
 	Log
+	LiveLogs
 	Runs
 	Leases
 	Deliveries

@@ -20,6 +20,8 @@ var ErrDraining = errors.New("the host is stopping")
 type Result struct {
 	Attempt automation.Attempt
 	Outcome automation.Outcome
+	// Live: a part of what it logged may have been stored while it was at work.
+	Live bool
 }
 
 // Config is what a Worker needs.

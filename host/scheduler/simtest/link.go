@@ -272,6 +272,14 @@ func (l *link) RunLogs(ctx context.Context, tenant automation.TenantID, run auto
 	return get(ctx, l, "logs", func() ([]store.AttemptLogs, error) { return l.store.RunLogs(ctx, tenant, run, after, limit) })
 }
 
+func (l *link) LogsSince(ctx context.Context, tenant automation.TenantID, run automation.RunID, marks []store.LogMark, limit int) ([]store.AttemptLogs, error) {
+	return get(ctx, l, "since", func() ([]store.AttemptLogs, error) { return l.store.LogsSince(ctx, tenant, run, marks, limit) })
+}
+
+func (l *link) PutLiveLogs(ctx context.Context, host automation.HostID, epoch int64, chunks []store.LiveLog) error {
+	return l.call("lines", true, func() error { return l.store.PutLiveLogs(ctx, host, epoch, chunks) })
+}
+
 func (l *link) Accept(ctx context.Context, run automation.Run, act automation.Act) (automation.Run, bool, error) {
 	created := false
 	out, err := put(l, "accept", func() (out automation.Run, err error) {

@@ -167,6 +167,9 @@ func (c *commit) make() {
 			if _, there := r.logs[c.b.Logs[i].Attempt]; !there {
 				r.logs[c.b.Logs[i].Attempt] = c.logs[i]
 			}
+			if c.b.Logs[i].Live {
+				delete(r.live, c.b.Logs[i].Attempt)
+			}
 		}
 	}
 }
@@ -273,32 +276,4 @@ func (s *Store) RunEntries(_ context.Context, tenant automation.TenantID, id aut
 		return nil, err
 	}
 	return decoded(list, shard, limit)
-}
-
-// RunLogs returns what the attempts of a run logged, by step, item and attempt.
-func (s *Store) RunLogs(_ context.Context, tenant automation.TenantID, id automation.RunID, after automation.AttemptKey, limit int) ([]store.AttemptLogs, error) {
-	if err := store.CheckLimit(limit); err != nil {
-		return nil, err
-	}
-	var out []store.AttemptLogs
-	err := s.locked(func() error {
-		r, err := s.of(tenant, id)
-		if err != nil {
-			return err
-		}
-		keys := slices.SortedFunc(maps.Keys(r.logs), automation.AttemptKey.Compare)
-		for _, k := range keys {
-			after.Run = id
-			if k.Compare(after) <= 0 || len(out) == limit {
-				continue
-			}
-			lines, err := store.DecodeLogs(r.logs[k].body, r.logs[k].encoding)
-			if err != nil {
-				return automation.AsError(err)
-			}
-			out = append(out, store.AttemptLogs{Tenant: r.logs[k].tenant, Attempt: k, Lines: lines})
-		}
-		return nil
-	})
-	return out, err
 }

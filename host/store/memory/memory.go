@@ -39,6 +39,7 @@ type Store struct {
 
 var (
 	_ store.Log        = (*Store)(nil)
+	_ store.LiveLogs   = (*Store)(nil)
 	_ store.Runs       = (*Store)(nil)
 	_ store.Leases     = (*Store)(nil)
 	_ store.Deliveries = (*Store)(nil)
@@ -65,6 +66,7 @@ type run struct {
 	record    automation.Run
 	entries   []entry
 	logs      map[automation.AttemptKey]stored
+	live      map[automation.AttemptKey][]chunk // by number
 	approvals map[[2]int]automation.Approval
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func newRun(r automation.Run) *run {
-	return &run{record: r, logs: map[automation.AttemptKey]stored{}, approvals: map[[2]int]automation.Approval{}}
+	return &run{record: r, logs: map[automation.AttemptKey]stored{}, live: map[automation.AttemptKey][]chunk{}, approvals: map[[2]int]automation.Approval{}}
 }
 
 func taken() error {

@@ -98,6 +98,7 @@ func appendPipeline(b store.Batch, last *int64) (*pgx.Batch, error) {
 		return nil, err
 	}
 	queueApprovals(p, b.Approvals)
+	queueDropLive(p, b.Logs)
 	return p, queueLogs(p, b.Logs)
 }
 
@@ -218,8 +219,6 @@ func (db *DB) Accepted(ctx context.Context, shard int, after int64, limit int) (
 const (
 	selectRunKnown   = `SELECT 1 FROM runs WHERE id = $1 AND tenant = $2`
 	selectRunEntries = `SELECT shard, seq, run_id, body FROM entries WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`
-	selectRunLogs    = `SELECT tenant, run_id, step, item, attempt, encoding, body FROM attempt_logs
-		WHERE run_id = $1 AND (step, item, attempt) > ($2::int, $3::int, $4::int) ORDER BY step, item, attempt LIMIT $5`
 )
 
 // RunEntries returns a run's entries after a number, by number.
@@ -228,14 +227,6 @@ func (db *DB) RunEntries(ctx context.Context, tenant automation.TenantID, run au
 		return nil, err
 	}
 	return list(ctx, db, scanEntry, selectRunEntries, string(run), after, limit)
-}
-
-// RunLogs returns what the attempts of a run logged, by step, item and attempt.
-func (db *DB) RunLogs(ctx context.Context, tenant automation.TenantID, run automation.RunID, after automation.AttemptKey, limit int) ([]store.AttemptLogs, error) {
-	if err := db.checkRun(ctx, tenant, run, limit); err != nil {
-		return nil, err
-	}
-	return list(ctx, db, scanLogs, selectRunLogs, string(run), after.Step, after.Item, after.Attempt, limit)
 }
 
 // checkRun reports a run that the tenant does not have.
@@ -248,15 +239,3 @@ func (db *DB) checkRun(ctx context.Context, tenant automation.TenantID, run auto
 }
 
 func scanInt(row pgx.Row) (n int64, err error) { return n, row.Scan(&n) }
-
-func scanLogs(row pgx.Row) (store.AttemptLogs, error) {
-	var l store.AttemptLogs
-	var encoding int
-	var body []byte
-	err := row.Scan(&l.Tenant, &l.Attempt.Run, &l.Attempt.Step, &l.Attempt.Item, &l.Attempt.Attempt, &encoding, &body)
-	if err != nil {
-		return l, err
-	}
-	l.Lines, err = store.DecodeLogs(body, encoding)
-	return l, err
-}

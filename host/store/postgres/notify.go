@@ -69,7 +69,7 @@ const mostHosts = 128
 func letters() map[store.Topic]string {
 	return map[store.Topic]string{
 		store.TopicInbox: "i", store.TopicEntries: "e", store.TopicReports: "r", store.TopicHosts: "h",
-		store.TopicSettings: "s", store.TopicQuestions: "q", store.TopicAll: everyone,
+		store.TopicSettings: "s", store.TopicQuestions: "q", store.TopicLines: "l", store.TopicAll: everyone,
 	}
 }
 

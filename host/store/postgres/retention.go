@@ -22,6 +22,9 @@ const (
 		WHERE e.run_id < $1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = e.run_id) LIMIT $2)`
 	dropLogs = `DELETE FROM attempt_logs_rest WHERE (run_id, step, item, attempt) IN (SELECT l.run_id, l.step, l.item, l.attempt FROM attempt_logs_rest l
 		WHERE l.run_id < $1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run_id) LIMIT $2)`
+	// What attempts of lost hosts had logged: little, in one table for all days.
+	dropLive = `DELETE FROM live_logs WHERE (run_id, step, item, attempt, chunk) IN (SELECT l.run_id, l.step, l.item, l.attempt, l.chunk FROM live_logs l
+		WHERE l.run_id < $1 AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = l.run_id) LIMIT $2)`
 	dropPlans = `DELETE FROM plans WHERE (tenant, hash) IN (SELECT p.tenant, p.hash FROM plans p WHERE p.created_at < $1
 		AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.tenant = p.tenant AND r.plan_hash = p.hash)
 		AND NOT EXISTS (SELECT 1 FROM schedule_fires f WHERE f.tenant = p.tenant AND f.plan_hash = p.hash) ORDER BY p.created_at LIMIT $2)`
@@ -105,7 +108,7 @@ func (w *sweep) rest(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		for _, q := range []string{dropEntries, dropLogs} {
+		for _, q := range []string{dropEntries, dropLogs, dropLive} {
 			if _, err := w.slices(ctx, q, bound); err != nil {
 				return err
 			}

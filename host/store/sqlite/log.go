@@ -107,7 +107,10 @@ func (w *writer) append(ctx context.Context, b store.Batch, first int64, bodies 
 	if err := w.approvals(ctx, b.Approvals); err != nil {
 		return err
 	}
-	return w.insert(ctx, insertLogs, keepFirstLogs, 7, logs)
+	if err := w.insert(ctx, insertLogs, keepFirstLogs, 7, logs); err != nil {
+		return err
+	}
+	return w.dropLive(ctx, b.Logs)
 }
 
 func logRows(logs []store.AttemptLogs) ([]any, error) {
@@ -190,8 +193,6 @@ func (db *DB) Accepted(ctx context.Context, shard int, after int64, limit int) (
 const (
 	selectRunKnown   = `SELECT 1 FROM runs WHERE id = ? AND tenant = ?`
 	selectRunEntries = `SELECT shard, seq, run_id, body FROM entries WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?`
-	selectRunLogs    = `SELECT tenant, run_id, step, item, attempt, encoding, body FROM attempt_logs
-		WHERE run_id = ? AND (step, item, attempt) > (?, ?, ?) ORDER BY step, item, attempt LIMIT ?`
 )
 
 // RunEntries returns a run's entries after a number, by number.
@@ -200,14 +201,6 @@ func (db *DB) RunEntries(ctx context.Context, tenant automation.TenantID, run au
 		return nil, err
 	}
 	return list(ctx, db, scanEntry, selectRunEntries, string(run), after, limit)
-}
-
-// RunLogs returns what the attempts of a run logged, by step, item and attempt.
-func (db *DB) RunLogs(ctx context.Context, tenant automation.TenantID, run automation.RunID, after automation.AttemptKey, limit int) ([]store.AttemptLogs, error) {
-	if err := db.checkRun(ctx, tenant, run, limit); err != nil {
-		return nil, err
-	}
-	return list(ctx, db, scanLogs, selectRunLogs, string(run), after.Step, after.Item, after.Attempt, limit)
 }
 
 // checkRun reports a run that the tenant does not have.
@@ -220,15 +213,3 @@ func (db *DB) checkRun(ctx context.Context, tenant automation.TenantID, run auto
 }
 
 func scanInt(row scanner) (n int64, err error) { return n, row.Scan(&n) }
-
-func scanLogs(row scanner) (store.AttemptLogs, error) {
-	var l store.AttemptLogs
-	var encoding int
-	var body []byte
-	err := row.Scan(&l.Tenant, &l.Attempt.Run, &l.Attempt.Step, &l.Attempt.Item, &l.Attempt.Attempt, &encoding, &body)
-	if err != nil {
-		return l, err
-	}
-	l.Lines, err = store.DecodeLogs(body, encoding)
-	return l, err
-}

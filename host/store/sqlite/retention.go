@@ -21,10 +21,13 @@ const (
 
 	// What has no run any more: found by the readers, which hold nobody up.
 	nextOrphan = `SELECT run_id FROM (SELECT (SELECT run_id FROM entries WHERE run_id > ?1 AND run_id < ?2 ORDER BY run_id LIMIT 1) AS run_id
-		UNION ALL SELECT (SELECT run_id FROM attempt_logs WHERE run_id > ?1 AND run_id < ?2 ORDER BY run_id LIMIT 1)) WHERE run_id IS NOT NULL ORDER BY run_id LIMIT 1`
+		UNION ALL SELECT (SELECT run_id FROM attempt_logs WHERE run_id > ?1 AND run_id < ?2 ORDER BY run_id LIMIT 1)
+		UNION ALL SELECT (SELECT run_id FROM live_logs WHERE run_id > ?1 AND run_id < ?2 ORDER BY run_id LIMIT 1)) WHERE run_id IS NOT NULL ORDER BY run_id LIMIT 1`
 	dropEntries = `DELETE FROM entries WHERE (shard, seq) IN (SELECT shard, seq FROM entries WHERE run_id = ?1
 		AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1) LIMIT ?2)`
 	dropLogs = `DELETE FROM attempt_logs WHERE rowid IN (SELECT rowid FROM attempt_logs WHERE run_id = ?1
+		AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1) LIMIT ?2)`
+	dropLive = `DELETE FROM live_logs WHERE rowid IN (SELECT rowid FROM live_logs WHERE run_id = ?1
 		AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1) LIMIT ?2)`
 
 	dropPlans = `DELETE FROM plans WHERE rowid IN (SELECT p.rowid FROM plans p WHERE p.created_at < ?
@@ -104,7 +107,7 @@ func (db *DB) sweepOrphans(ctx context.Context, bound string) error {
 			return err
 		}
 		after = next[0]
-		for _, query := range []string{dropEntries, dropLogs} {
+		for _, query := range []string{dropEntries, dropLogs, dropLive} {
 			if _, err := db.slices(ctx, query, after); err != nil {
 				return err
 			}

@@ -57,6 +57,10 @@ func tenantsAreApart(t *testing.T, b Backend) {
 			_, err := f.st.RunLogs(ctx, other, s.run.ID, automation.AttemptKey{}, 10)
 			return err
 		},
+		"LogsSince": func() error {
+			_, err := f.st.LogsSince(ctx, other, s.run.ID, nil, 10)
+			return err
+		},
 		"Plan": func() error { _, err := f.st.Plan(ctx, other, digest("own")); return err },
 		"PutCommand": func() error {
 			return f.st.PutCommand(ctx, automation.Command{ID: "c", Tenant: other, Run: s.run.ID, Kind: automation.FactCancelAsked, At: start()}, a)

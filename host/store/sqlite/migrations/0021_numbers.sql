@@ -1,0 +1,2 @@
+-- Nothing to do: SQLite has one writer, which numbers by the shard's own row. (The
+-- migrations of both stores have the same numbers.)
