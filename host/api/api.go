@@ -99,7 +99,7 @@ func New(c Config) *API {
 	a.router.Use(withRequestID, a.withBodyDeadline, a.withAccessLog, a.withRecovery, withHeaders, withSameOrigin)
 	a.huma = humachi.New(a.router, a.humaConfig())
 	for _, add := range []func(*API){
-		addPlans, addWorkflows, addRuns, addReruns, addTelling, addWhy, addResults, addEvents, addPlugins, addAssets, addCredentials,
+		addPlans, addWorkflows, addRuns, addReruns, addTelling, addWhy, addResults, addEvents, addLines, addPlugins, addAssets, addCredentials,
 		addSchedules, addWindows, addLimits, addTokens, addAudit, addHosts, addSystem,
 	} {
 		add(a)

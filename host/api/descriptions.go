@@ -19,6 +19,7 @@ func describeRuns() map[string]string {
 		"AttemptLog.item":    "The item's index in the step's fan-out.",
 		"AttemptLog.attempt": "The attempt's number, from 1.",
 		"AttemptLog.lines":   "What it logged, in order.",
+		"AttemptLog.partial": "There may be more: the attempt is at work, or was lost with its host.",
 
 		"End.run":   "The run.",
 		"End.state": "The state that it ended in.",
@@ -62,6 +63,15 @@ func describeRuns() map[string]string {
 		"Item.reason":       "Why the item is not running, or has not run.",
 		"Item.waits_for":    "What somebody has to give for it to go on.",
 		"Item.answer":       "Who told it what.",
+
+		"Line.step":    "The step's id.",
+		"Line.item":    "The item's index in the step's fan-out.",
+		"Line.target":  "The name of the item's target.",
+		"Line.attempt": "The attempt's number, from 1.",
+		"Line.n":       "The line's number in its attempt, from 1.",
+		"Line.at":      "When it was logged.",
+		"Line.level":   "How much it matters.",
+		"Line.message": "The text.",
 
 		"LogLine.at":      "When it was logged.",
 		"LogLine.level":   "How much it matters.",

@@ -67,22 +67,41 @@ func (a *API) runEvents(ctx context.Context, in *struct {
 		return nil, err //nolint:wrapcheck // problemOf reads the service's error
 	}
 	return &rawOut{Body: func(hc huma.Context) {
-		s := a.newStream(hc)
-		if err := a.follow(ctx, s, id, after); err != nil {
-			a.streamEnded(ctx, id, err)
-		}
+		a.follow(ctx, a.newStream(hc), id, func(ctx context.Context, send func(sent) error) error {
+			return a.config.Service.Events(ctx, Principal(ctx), id, after, func(e service.Event) error {
+				return send(sent{id: e.Cursor().String(), kind: e.Kind, data: e})
+			})
+		})
 	}}, nil
 }
 
-// follow runs the producer (the service, which replays and then follows) beside
-// the writer, until the run has ended, the reader has gone or a write took too long.
-func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, after service.Cursor) error {
+// sent is one event of a stream.
+type sent struct {
+	id, kind string
+	data     any
+}
+
+// producer calls send with the events of a stream until there are no more; it
+// returns send's error as it is.
+type producer func(ctx context.Context, send func(sent) error) error
+
+// follow sends a stream until the run has ended, the reader has gone or a write took
+// too long.
+func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, p producer) {
+	if err := a.pump(ctx, s, id, p); err != nil {
+		a.streamEnded(ctx, id, err)
+	}
+}
+
+// pump runs the producer (the service, which replays and then follows) beside the
+// writer.
+func (a *API) pump(ctx context.Context, s *stream, id automation.RunID, p producer) error {
 	both, stop := context.WithCancelCause(ctx)
-	events := make(chan service.Event, streamBuffer)
+	events := make(chan sent, streamBuffer)
 	var group errgroup.Group
 	group.Go(func() error {
 		defer close(events)
-		return a.produce(both, id, after, events)
+		return produce(both, p, events)
 	})
 	defer func() { // also when the writer panics
 		stop(nil)
@@ -101,15 +120,15 @@ func (a *API) follow(ctx context.Context, s *stream, id automation.RunID, after 
 	return s.last(End{Run: id, State: run.State, Seq: run.Seq})
 }
 
-// produce hands the service's events to the writer, and waits when it is behind.
+// produce hands the producer's events to the writer, and waits when it is behind.
 // A panic becomes an error: it would end the process from a goroutine of its own.
-func (a *API) produce(ctx context.Context, id automation.RunID, after service.Cursor, events chan<- service.Event) (err error) {
+func produce(ctx context.Context, p producer, events chan<- sent) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("following the run panicked: %v\n%s", cause, stack())
 		}
 	}()
-	return a.config.Service.Events(ctx, Principal(ctx), id, after, func(e service.Event) error {
+	return p(ctx, func(e sent) error {
 		select {
 		case events <- e:
 			return nil
@@ -150,7 +169,7 @@ func (a *API) newStream(hc huma.Context) *stream {
 
 // write writes events until the channel is closed, and a comment when nothing
 // was written for a heartbeat.
-func (s *stream) write(ctx context.Context, events <-chan service.Event) error {
+func (s *stream) write(ctx context.Context, events <-chan sent) error {
 	s.buf.WriteString(": opsconductor\n\n")
 	if err := s.flush(); err != nil {
 		return err
@@ -180,9 +199,9 @@ func (s *stream) write(ctx context.Context, events <-chan service.Event) error {
 
 // add formats an event and those that wait behind it, so that a replay is not one
 // write an event.
-func (s *stream) add(e service.Event, events <-chan service.Event) error {
+func (s *stream) add(e sent, events <-chan sent) error {
 	for {
-		if err := s.format(e.Cursor().String(), e.Kind, e); err != nil {
+		if err := s.format(e); err != nil {
 			return err
 		}
 		if s.buf.Len() > 32<<10 {
@@ -201,20 +220,20 @@ func (s *stream) add(e service.Event, events <-chan service.Event) error {
 }
 
 func (s *stream) last(e End) error {
-	if err := s.format("", "end", e); err != nil {
+	if err := s.format(sent{kind: "end", data: e}); err != nil {
 		return err
 	}
 	return s.flush()
 }
 
 // format writes one event. JSON has no line breaks, so data is one line.
-func (s *stream) format(id, kind string, data any) error {
-	if id != "" {
-		s.buf.WriteString("id: " + id + "\n")
+func (s *stream) format(e sent) error {
+	if e.id != "" {
+		s.buf.WriteString("id: " + e.id + "\n")
 	}
-	s.buf.WriteString("event: " + kind + "\ndata: ")
-	if err := json.NewEncoder(&s.buf).Encode(data); err != nil {
-		return fmt.Errorf("encode event %s: %w", id, err)
+	s.buf.WriteString("event: " + e.kind + "\ndata: ")
+	if err := json.NewEncoder(&s.buf).Encode(e.data); err != nil {
+		return fmt.Errorf("encode event %s: %w", e.id, err)
 	}
 	s.buf.WriteString("\n")
 	return nil

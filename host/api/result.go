@@ -59,7 +59,8 @@ func addResults(a *API) {
 	}, a.listFailures)
 	register(a, operation{
 		id: "list-logs", method: http.MethodGet, path: "/v1/runs/{run}/logs", tag: tag, access: anyToken,
-		summary: "Read what a run's attempts logged",
+		summary: "Read what a run's attempts have logged so far",
+		about:   "An attempt at work has its lines of up to about a second ago, marked partial; so has, for good, one that was lost with its host.",
 	}, a.listLogs)
 }
 

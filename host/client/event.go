@@ -25,18 +25,49 @@ var errQuiet = errors.New("the event stream is silent") //nolint:gochecknoglobal
 // connection breaks or falls silent it is opened again behind the last event that
 // yield took. yield's error ends it, and is returned as it is.
 func (c *Client) Events(ctx context.Context, id RunID, after string, yield func(Event) error) (End, error) {
-	s := &follower{client: c, run: id, after: after, yield: yield}
+	f := &follower{client: c, path: []string{"v1", "runs", segment(string(id)), "events"}, after: after}
+	f.take = func(m message) error {
+		if m.event != "run" && m.event != "item" {
+			return nil
+		}
+		e := Event{ID: m.id}
+		if err := f.decode(m, &e); err != nil {
+			return err
+		}
+		if err := f.given(yield(e)); err != nil {
+			return err
+		}
+		f.after = m.id
+		return nil
+	}
+	return f.run(ctx)
+}
+
+// follower is one call of a method that follows a stream, over all its connections.
+type follower struct {
+	client *Client
+	path   []string
+	step   string                // of the query; "": none
+	after  string                // the ID of the last event that was taken; "": the stream has none
+	take   func(m message) error // any event but the last one
+	taken  int                   // how many events were handed on
+	final  bool                  // the last error is not one to come back from
+}
+
+// run follows the stream to its end, and comes back where that may help.
+func (f *follower) run(ctx context.Context) (End, error) {
+	c := f.client
 	for failures := 0; ; failures++ {
-		seen := s.after
-		end, err := s.follow(ctx)
+		seen := f.taken
+		end, err := f.follow(ctx)
 		if err == nil {
 			return end, nil
 		}
-		if s.after != seen {
+		if f.taken != seen {
 			failures = 0
 		}
 		switch {
-		case s.final, ctx.Err() == nil && failures >= max(c.retries, 0):
+		case f.final, ctx.Err() == nil && failures >= max(c.retries, 0):
 			return End{}, err
 		case ctx.Err() != nil:
 			return End{}, gone(ctx)
@@ -47,13 +78,11 @@ func (c *Client) Events(ctx context.Context, id RunID, after string, yield func(
 	}
 }
 
-// follower is one call of Events, over all its connections.
-type follower struct {
-	client *Client
-	run    RunID
-	after  string // the place of the last event that was taken
-	yield  func(Event) error
-	final  bool // the last error is not one to come back from
+// given counts an event that was handed on; an error of who took it is the last.
+func (f *follower) given(err error) error {
+	f.final = f.final || err != nil
+	f.taken++
+	return err
 }
 
 // follow opens the stream once and reads it to its end.
@@ -62,7 +91,7 @@ func (f *follower) follow(ctx context.Context) (End, error) {
 	defer cancel(nil)
 	watch := time.AfterFunc(f.client.quiet, func() { cancel(errQuiet) })
 	defer watch.Stop()
-	r := get("v1", "runs", segment(string(f.run)), "events")
+	r := get(f.path...).with("step", f.step)
 	r.header = http.Header{"Accept": {"text/event-stream"}}
 	if f.after != "" {
 		r.header.Set("Last-Event-ID", f.after)
@@ -105,7 +134,7 @@ func (f *follower) read(body io.Reader, watch *time.Timer) (End, error) {
 		watch.Stop()
 		if line := strings.TrimSuffix(lines.Text(), "\r"); line != "" {
 			m.field(line)
-		} else if end, done, err := f.take(m); err != nil || done {
+		} else if end, done, err := f.hand(m); err != nil || done {
 			return end, err
 		} else {
 			m = message{}
@@ -124,26 +153,13 @@ func (f *follower) read(body io.Reader, watch *time.Timer) (End, error) {
 	return End{}, &automation.Error{Code: automation.CodeUnavailable, Message: "the event stream broke off", Err: err, CanRetry: true}
 }
 
-// take hands an event on, and remembers its place once it was taken.
-func (f *follower) take(m message) (end End, done bool, err error) {
-	switch m.event {
-	case "end":
+// hand hands an event on, or reads the last one.
+func (f *follower) hand(m message) (end End, done bool, err error) {
+	if m.event == "end" {
 		err = f.decode(m, &end)
 		return end, true, err
-	case "run", "item":
-	default:
-		return End{}, false, nil // a comment alone, or an event of a later version
 	}
-	e := Event{ID: m.id}
-	if err := f.decode(m, &e); err != nil {
-		return End{}, false, err
-	}
-	if err := f.yield(e); err != nil {
-		f.final = true
-		return End{}, false, err
-	}
-	f.after = m.id
-	return End{}, false, nil
+	return End{}, false, f.take(m) // also a comment alone, or an event of a later version
 }
 
 func (f *follower) decode(m message, v any) error {

@@ -215,6 +215,18 @@ type AttemptLog struct {
 	Item    int       `json:"item"`
 	Attempt int       `json:"attempt"`
 	Lines   []LogLine `json:"lines"`
+	// Partial: the attempt is at work, or was lost with its host.
+	Partial bool `json:"partial,omitempty"`
+}
+
+// Line is one line that an attempt logged. N is its number in the attempt, from 1.
+type Line struct {
+	Step    string `json:"step"`
+	Item    int    `json:"item"`
+	Target  string `json:"target,omitempty"`
+	Attempt int    `json:"attempt"`
+	N       int    `json:"n"`
+	LogLine
 }
 
 // Event is a change of a run's or an item's state. ID is its place, for Events.

@@ -340,7 +340,7 @@ func TestLinesOutliveTheirHost(t *testing.T) {
 	a, b := newSpeaker(), newSpeaker()
 	leader := f.join("a", hostSettings{slots: 1, execute: a.Execute, logs: a})
 	f.leads(leader)
-	other := f.join("b", hostSettings{slots: 4, execute: b.Execute, logs: b})
+	other := f.join("b", hostSettings{slots: 4, drain: time.Millisecond, execute: b.Execute, logs: b})
 	f.joined(other)
 	run := f.submit(wide(automation.EffectPure, 3))
 	mine, lost, ends := <-a.begun, <-b.begun, <-b.begun

@@ -28,9 +28,11 @@ type AttemptLog struct {
 	Item    int                  `json:"item"`
 	Attempt int                  `json:"attempt"`
 	Lines   []automation.LogLine `json:"lines"`
+	// Partial: there may be more. The attempt is at work, or was lost with its host.
+	Partial bool `json:"partial,omitempty"`
 }
 
-// Logs returns what the attempts that have ended logged.
+// Logs returns what the attempts of a run have logged so far.
 func (s *Service) Logs(ctx context.Context, p automation.Principal, id automation.RunID, q LogQuery) (LogPage, error) {
 	if err := s.authorise(p, opRunRead); err != nil {
 		return LogPage{}, err
@@ -76,7 +78,7 @@ func (s *Service) logPage(ctx context.Context, run automation.Run, plan *workflo
 			break
 		}
 		after = k
-		out.Attempts = append(out.Attempts, AttemptLog{Step: plan.Steps[k.Step].ID, Item: k.Item, Attempt: k.Attempt, Lines: l.Lines})
+		out.Attempts = append(out.Attempts, AttemptLog{Step: plan.Steps[k.Step].ID, Item: k.Item, Attempt: k.Attempt, Lines: l.Lines, Partial: l.Chunk > 0})
 	}
 	return out, nil
 }

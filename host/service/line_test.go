@@ -1,0 +1,172 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"opsconductor.dev/host/automation"
+	"opsconductor.dev/host/service"
+	"opsconductor.dev/host/store"
+)
+
+// said returns lines with these messages.
+func said(messages ...string) []automation.LogLine {
+	var out []automation.LogLine
+	for _, m := range messages {
+		out = append(out, automation.LogLine{At: time.Unix(100, 0).UTC(), Level: "info", Message: m})
+	}
+	return out
+}
+
+// part stores a chunk of what an attempt at work has logged.
+func (l *leader) part(t testing.TB, k automation.AttemptKey, chunk int, messages ...string) {
+	t.Helper()
+	err := l.store.PutLiveLogs(t.Context(), l.host.ID, l.host.Epoch, []store.LiveLog{{Tenant: automation.DefaultTenant, Attempt: k, Chunk: chunk, Lines: said(messages...)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endWith ends an attempt with its whole log.
+func (l *leader) endWith(t testing.TB, k automation.AttemptKey, messages ...string) {
+	t.Helper()
+	fact := succeeded(k.Step, k.Item, k.Attempt, `{}`)
+	fact.At, fact.Host, fact.HostEpoch = l.clock.Now(), l.host.ID, l.host.Epoch
+	err := l.store.Append(t.Context(), store.Batch{
+		Host: l.host.ID, Epoch: l.epoch, Entries: []automation.Entry{{Run: k.Run, Facts: []automation.Fact{fact}}},
+		Logs: []store.AttemptLogs{{Tenant: automation.DefaultTenant, Attempt: k, Lines: said(messages...), Live: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines returns what a call of Lines gives, "step.item#attempt n message".
+func lines(ctx context.Context, s *service.Service, id automation.RunID, step string, yield func(string)) error {
+	return s.Lines(ctx, submitter(), id, step, func(l service.Line) error {
+		yield(fmt.Sprintf("%s.%d#%d %d %s", l.Step, l.Item, l.Attempt, l.N, l.Message))
+		return nil
+	})
+}
+
+// TestLinesFollowLive: who follows gets each line once and in its attempt's order,
+// whether it came while the attempt ran, with its end, or was left by a lost host.
+func TestLinesFollowLive(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	l := f.lead(t)
+	run := f.submit(t, f.fanPlan(t, 3)).ID
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got, done := make(chan string, 100), make(chan error, 1)
+	go func() { done <- lines(ctx, f.Service, run, "", func(s string) { got <- s }) }()
+	var all []string
+	want := func(list ...string) {
+		t.Helper()
+		for _, w := range list {
+			select {
+			case s := <-got:
+				if all = append(all, s); s != w {
+					t.Errorf("got %q; want %q", s, w)
+				}
+			case <-ctx.Done():
+				t.Fatalf("%q did not come", w)
+			}
+		}
+	}
+	key := func(step, item, attempt int) automation.AttemptKey {
+		return automation.AttemptKey{Run: run, Step: step, Item: item, Attempt: attempt}
+	}
+	l.commit(t, run, l.running(), granted(0, 0, 1), granted(0, 1, 1), granted(0, 2, 1))
+	l.part(t, key(0, 0, 1), 1, "a")
+	want("fan.0#1 1 a")
+	l.part(t, key(0, 1, 1), 1, "x")
+	l.part(t, key(0, 0, 1), 2, "b", "c")
+	want("fan.0#1 2 b", "fan.0#1 3 c", "fan.1#1 1 x")
+	l.endWith(t, key(0, 0, 1), "a", "b", "c", "d")
+	want("fan.0#1 4 d")
+
+	l.part(t, key(0, 1, 1), 2, "y")
+	lost := failed(0, 1, 1)
+	lost.Outcome.Error = &automation.Error{Code: automation.CodeHostLost, Message: "its host was lost", CanRetry: true}
+	l.commit(t, run, nil, lost, granted(0, 1, 2))
+	want("fan.1#1 2 y")
+	l.endWith(t, key(0, 1, 2), "again")
+	want("fan.1#2 1 again")
+	l.endWith(t, key(0, 2, 1), "v", "w")
+	want("fan.2#1 1 v", "fan.2#1 2 w")
+	l.commit(t, run, nil, granted(1, 0, 1))
+	l.endWith(t, key(1, 0, 1), "sum")
+	want("sum.0#1 1 sum")
+	if err := <-done; err != nil || len(got) != 0 {
+		t.Errorf("at the run's end: %v, %d lines more", err, len(got))
+	}
+
+	// Another host, after the end, gives the same lines; and those of one step.
+	other := service.New(service.Deps{Store: f.store, Vault: f.vault, Registry: manifests{}})
+	for step, want := range map[string][]string{"": all, "sum": {"sum.0#1 1 sum"}} {
+		var again []string
+		err := lines(ctx, other, run, step, func(s string) { again = append(again, s) })
+		slices.Sort(again)
+		slices.Sort(want)
+		if err != nil || !slices.Equal(again, want) {
+			t.Errorf("step %q: got %q, %v; want %q", step, again, err, want)
+		}
+	}
+	page, err := f.Logs(t.Context(), submitter(), run, service.LogQuery{})
+	if err != nil || len(page.Attempts) != 5 || !page.Attempts[1].Partial || page.Attempts[2].Partial || page.Attempts[0].Partial {
+		t.Errorf("got %+v, %v; want five attempts, of which the lost one's log is a part", page.Attempts, err)
+	}
+}
+
+// TestLinesOfMany: more attempts than one read answers for, each line once.
+func TestLinesOfMany(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	l := f.lead(t)
+	const items = 150
+	run := f.submit(t, f.fanPlan(t, items)).ID
+	l.commit(t, run, l.running())
+	for i := range items {
+		l.commit(t, run, nil, granted(0, i, 1))
+		if i%2 == 0 {
+			l.part(t, automation.AttemptKey{Run: run, Item: i, Attempt: 1}, 1, "a")
+		}
+		if i < 100 {
+			l.endWith(t, automation.AttemptKey{Run: run, Item: i, Attempt: 1}, "a", "b")
+		}
+	}
+	enough := errors.New("enough")
+	seen := map[string]int{}
+	err := f.Lines(t.Context(), submitter(), run, "", func(line service.Line) error {
+		seen[fmt.Sprintf("%d %d %s", line.Item, line.N, line.Message)]++
+		if len(seen) == 2*100+25 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("got %v; want the caller's own error", err)
+	}
+	for line, n := range seen {
+		if n != 1 {
+			t.Errorf("%q came %d times", line, n)
+		}
+	}
+}
+
+func TestLinesRefused(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	run := f.submit(t, f.fanPlan(t, 1)).ID
+	none := func(service.Line) error { return nil }
+	wantCode(t, f.Lines(t.Context(), submitter(), run, "nowhere", none), automation.CodeUnknownName)
+	wantCode(t, f.Lines(t.Context(), submitter(), automation.NewID[automation.RunID](), "", none), automation.CodeNotFound)
+	stranger := submitter()
+	stranger.Tenant = "other"
+	wantCode(t, f.Lines(t.Context(), stranger, run, "", none), automation.CodeNotFound)
+}
