@@ -19,6 +19,8 @@
 // A host dies before or after any commit, at any time, and comes back later, or stops
 // as by SIGTERM. A commit is made and its answer lost; or not made. A host can't reach
 // the store for a time; what it had sent then fails, or arrives when the time is over.
+// Its calls for the leadership alone do not get through, so that it loses the lead and
+// is a host as before.
 // A host is stopped past its lease and goes on (SIGSTOP). Clocks jump. Wake-ups are
 // late or lost. The store is slow. Reports are read twice. Executors end late, or
 // never, or can't say what they did.

@@ -54,6 +54,7 @@ type weather struct {
 	commit      int
 	commitFault fault
 	jumps       bool
+	hops        bool // hosts can't renew the leadership at times, and are hosts all the same
 }
 
 // randomWeather draws the faults that are of no host.
@@ -102,6 +103,20 @@ func (w *weather) randomFaults(r *rand.Rand, h *host) {
 				h.jumps = append(h.jumps, jump{at: within(r, 0, w.until), by: within(r, 0, 20*time.Minute) - 10*time.Minute})
 			}
 		}
+	}
+}
+
+// randomHops draws when a host's calls for the leadership do not get through, which go
+// over a connection of their own; all else does. It is drawn apart, so that seeds
+// without it have the history that they had before there was such a fault.
+func (w *weather) randomHops(r *rand.Rand, ttl time.Duration, h *host) {
+	if !w.hops {
+		return
+	}
+	for at := within(r, 0, 2*ttl); at < w.until; at += within(r, ttl, 6*ttl) {
+		s := span{at, at + within(r, ttl/2, 3*ttl)}
+		h.unled = append(h.unled, s)
+		at = s.to
 	}
 }
 

@@ -20,6 +20,7 @@ type host struct {
 	slots   int
 	cut     spans         // it can't reach the store
 	lost    time.Duration // nor before that time, since an answer was lost
+	unled   spans         // its calls for the leadership do not get through
 	stopped spans         // it stands still
 	blows   []blow
 	jumps   []jump
@@ -127,5 +128,6 @@ func (w *world) newHost(i int) *host {
 		slots: 1 + r.IntN(4), down: within(r, 10*time.Millisecond, 12*time.Second),
 	}
 	w.weather.randomFaults(r, h)
+	w.weather.randomHops(w.dice.rand("hops", i), w.ttl, h)
 	return h
 }

@@ -64,6 +64,9 @@ func (l *link) number(op string) int {
 	return l.calls[op]
 }
 
+// opLead is the call that takes and renews the leadership.
+const opLead = "lead"
+
 var errDead = &automation.Error{Code: automation.CodeUnavailable, Message: "this host is dead", Err: errors.New("dead")}
 
 func unavailable(what string, retry bool) error {
@@ -100,8 +103,8 @@ func (l *link) call(op string, writes bool, do func() error) error {
 	h := l.dice.of(name, l.life, n)
 	l.pass(l.latency(h), h)
 	f := l.faultOf(name, op, writes, l.life, n)
-	if cut := l.cutFor(); cut > 0 {
-		l.excuse("partition")
+	if cut, why := l.cutFrom(op); cut > 0 {
+		l.excuse(why)
 		if !chance(h, 400) { // refused at once, or after a while
 			l.pass(min(cut, between(mix(h), time.Millisecond, 3*time.Second)), h+4)
 			return unavailable("no route to it", true)
@@ -144,6 +147,17 @@ func (l *link) cutFor() time.Duration {
 	l.world.mu.Lock()
 	defer l.world.mu.Unlock()
 	return max(l.host.cut.left(l.sinceBegin()), l.host.lost-l.sinceBegin(), 0)
+}
+
+// cutFrom returns how long a call can't get through, and why.
+func (l *link) cutFrom(op string) (cut time.Duration, why string) {
+	if cut := l.cutFor(); cut > 0 {
+		return cut, "partition"
+	}
+	if op == opLead {
+		return l.host.unled.left(l.sinceBegin()), "leadership not renewed"
+	}
+	return 0, ""
 }
 
 func (l *link) cutUntil(at time.Duration) {
@@ -317,7 +331,7 @@ func (l *link) Commands(ctx context.Context, shard, limit int) ([]automation.Com
 }
 
 func (l *link) Lead(ctx context.Context, shard int, id automation.HostID, epoch int64, ttl time.Duration) (int64, error) {
-	return put(l, "lead", func() (int64, error) {
+	return put(l, opLead, func() (int64, error) {
 		got, err := l.store.Lead(ctx, shard, id, epoch, ttl)
 		if err == nil {
 			l.led(id, got)

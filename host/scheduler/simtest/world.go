@@ -77,6 +77,7 @@ func Run(seed uint64, trace func(string)) Result {
 	w.client = &host{w: w, name: "client"}
 	n := 1 + r.IntN(4)
 	w.alone = n == 1 && r.IntN(2) == 0
+	w.weather.hops = w.faultsAtAll() && n > 2 && d.of("hops")%4 == 0
 	for i := range n {
 		w.hosts = append(w.hosts, w.newHost(i))
 	}
