@@ -231,7 +231,7 @@ func (m *Machine) waitForRetry(it *item, o *automation.Outcome, at time.Time) {
 	it.outcome = o
 	it.due = at.Add(backoff(it))
 	m.setItem(it, automation.ItemWaitingRetry, at)
-	m.timers.push(timer{at: it.due, run: it.step.run, item: it})
+	m.wake(timer{at: it.due, run: it.step.run.id, step: it.step.index, item: it.index})
 }
 
 // childID makes the identifier of a child from its parent's key and the time: a

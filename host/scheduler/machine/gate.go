@@ -83,7 +83,7 @@ func (m *Machine) armGate(l *limit, now time.Time) {
 		return
 	}
 	l.armed = c.Until.UnixNano()
-	m.timers.push(timer{at: c.Until, limit: l})
+	m.wake(timer{at: c.Until, limit: l})
 }
 
 // opened lets in what waits for an asset, if it is open.

@@ -313,7 +313,7 @@ func (m *Machine) Accept(id automation.RunID, f *automation.Fact, p Program) err
 	m.changedRun(r, at)
 	if r.timeout > 0 {
 		r.deadline = at.Add(r.timeout)
-		m.timers.push(timer{at: r.deadline, run: r, deadline: automation.TimerRun})
+		m.wake(timer{at: r.deadline, run: r.id, deadline: automation.TimerRun})
 	}
 	for i := range r.steps {
 		if r.steps[i].blocks == 0 && r.steps[i].state == automation.ItemBlocked {

@@ -113,7 +113,7 @@ func (m *Machine) arm(l *limit, now time.Time) {
 	}
 	if at := l.tat - l.window; l.spent(now) && len(l.lines) > 0 && l.armed != at {
 		l.armed = at
-		m.timers.push(timer{at: l.refill(), limit: l})
+		m.wake(timer{at: l.refill(), limit: l})
 	}
 }
 

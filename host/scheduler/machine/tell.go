@@ -214,7 +214,7 @@ func (m *Machine) waitStarted(it *item, f *automation.Fact) {
 	case it.waitsFor(automation.WaitForApproval):
 		m.out.approvals = append(m.out.approvals, it)
 	}
-	m.timers.push(timer{at: it.due, run: r, item: it})
+	m.wake(timer{at: it.due, run: r.id, step: it.step.index, item: it.index})
 	m.limitItem(it, f.At)
 }
 

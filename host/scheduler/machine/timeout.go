@@ -10,7 +10,7 @@ import (
 // limitStep starts a step's time: it opens now.
 func (m *Machine) limitStep(s *step, at time.Time) {
 	if d := s.plan.StepTimeout; d > 0 {
-		m.timers.push(timer{at: at.Add(d), run: s.run, step: s, deadline: automation.TimerStep})
+		m.wake(timer{at: at.Add(d), run: s.run.id, step: s.index, deadline: automation.TimerStep})
 	}
 }
 
@@ -18,22 +18,16 @@ func (m *Machine) limitStep(s *step, at time.Time) {
 // time. What it waited for a limit before that is not its own time.
 func (m *Machine) limitItem(it *item, at time.Time) {
 	if d := it.step.plan.ItemTimeout; d > 0 {
-		m.timers.push(timer{at: at.Add(d), run: it.step.run, item: it, deadline: automation.TimerItem})
+		m.wake(timer{at: at.Add(d), run: it.step.run.id, step: it.step.index, item: it.index, deadline: automation.TimerItem})
 	}
 }
 
 // fireDeadline records that a deadline has passed, unless what it bounds has ended
 // or is being stopped already.
-func (m *Machine) fireDeadline(t timer, now time.Time) {
-	f := automation.Fact{Kind: automation.FactTimerFired, At: now, Reason: t.deadline}
-	switch {
-	case t.item != nil:
-		f.Step, f.Item = t.item.step.index, t.item.index
-	case t.step != nil:
-		f.Step = t.step.index
-	}
-	if t.run.stopping == "" && t.run.checkTimer(&f) == nil {
-		m.mustHandle(t.run, f)
+func (m *Machine) fireDeadline(r *run, t timer, now time.Time) {
+	f := automation.Fact{Kind: automation.FactTimerFired, At: now, Reason: t.deadline, Step: t.step, Item: t.item}
+	if r.stopping == "" && r.checkTimer(&f) == nil {
+		m.mustHandle(r, f)
 	}
 }
 

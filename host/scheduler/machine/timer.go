@@ -11,27 +11,28 @@ import (
 )
 
 // timer is the end of an item's wait or backoff, or a deadline: of a run, a step
-// or an item.
+// or an item. It names them and does not point to them: a deadline may be far off,
+// and would keep a run in memory that has ended long before.
 type timer struct {
-	at       time.Time
-	run      *run
-	step     *step  // of automation.TimerStep
-	item     *item  // of automation.TimerItem, and without a deadline
-	deadline string // "" for a wait or a backoff
-	limit    *limit // of a rate that has room again; run is nil
+	at         time.Time
+	run        automation.RunID
+	step, item int
+	deadline   string // of which of them; "" for an item's wait or backoff
+	limit      *limit // of a rate that has room again; there is no run
 }
 
 // timers is a heap, the earliest first. A timer whose item or run has moved on is
-// passed over when its time comes, or dropped before that when there are many:
-// a deadline may be far off, and would keep its run in memory until then.
+// passed over when its time comes, or dropped before that when there are many.
 type timers struct {
 	h    timerHeap
 	kept int // when the heap was last looked through
 }
 
-func (t *timers) push(x timer) {
+// wake sets a timer.
+func (m *Machine) wake(x timer) {
+	t := &m.timers
 	if len(t.h) > 2*t.kept+1024 {
-		t.h = slices.DeleteFunc(t.h, timer.over)
+		t.h = slices.DeleteFunc(t.h, m.over)
 		heap.Init(&t.h)
 		t.kept = len(t.h)
 	}
@@ -39,11 +40,22 @@ func (t *timers) push(x timer) {
 }
 
 // over reports whether what the timer is for has ended.
-func (t timer) over() bool {
+func (m *Machine) over(t timer) bool {
 	if t.limit != nil {
 		return t.limit.armed != t.at.UnixNano()
 	}
-	return t.run.state.Ended() || t.item != nil && t.item.state.Ended() || t.step != nil && t.step.state.Ended()
+	r := m.runs[t.run]
+	if r == nil || r.state.Ended() {
+		return true
+	}
+	switch t.deadline {
+	case automation.TimerRun:
+		return false
+	case automation.TimerStep:
+		return r.steps[t.step].state.Ended()
+	}
+	it := r.item(t.step, t.item)
+	return it == nil || it.state.Ended()
 }
 
 // due takes the earliest timer off if its time has come.
@@ -102,18 +114,21 @@ func (m *Machine) fire(t timer, now time.Time) {
 		m.refilled(t.limit, t.at, now)
 		return
 	}
-	if t.run.state.Ended() {
+	r := m.runs[t.run]
+	if r == nil || r.state.Ended() {
 		return
 	}
-	it := t.item
+	if t.deadline != "" {
+		m.fireDeadline(r, t, now)
+		return
+	}
+	it := r.item(t.step, t.item)
 	switch {
-	case t.deadline != "":
-		m.fireDeadline(t, now)
-	case !it.due.Equal(t.at):
+	case it == nil, !it.due.Equal(t.at):
 	case it.state == automation.ItemWaitingRetry:
 		m.toReady(it, now)
 	case it.state == automation.ItemRunning && it.step.plan.Scheduler:
-		m.mustHandle(t.run, automation.Fact{
+		m.mustHandle(r, automation.Fact{
 			Kind: automation.FactItemEnded, At: now, Step: it.step.index, Item: it.index, Outcome: it.over(now),
 		})
 	}
