@@ -41,6 +41,11 @@ func (manifestOf) Inspect(_ context.Context, wasm []byte) (automation.Manifest, 
 	return m, nil
 }
 
+// Manifest implements service.Inspector.
+func (m manifestOf) Manifest(wasm []byte) (automation.Manifest, error) {
+	return m.Inspect(context.Background(), wasm)
+}
+
 // Vet implements service.Inspector.
 func (m manifestOf) Vet(ctx context.Context, wasm []byte) (automation.Manifest, error) {
 	return m.Inspect(ctx, wasm)

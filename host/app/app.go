@@ -14,6 +14,7 @@ import (
 
 	"opsconductor.dev/host/api"
 	"opsconductor.dev/host/config"
+	"opsconductor.dev/host/registry"
 	"opsconductor.dev/host/scheduler"
 	"opsconductor.dev/host/service"
 	"opsconductor.dev/host/store"
@@ -34,15 +35,17 @@ func Settings() []Setting { return config.Settings() }
 
 // App is a host that was built. Make it with Build; Run it once, or Close it.
 type App struct {
-	cfg     Config
-	version string
-	log     *slog.Logger
-	metrics *telemetry.Metrics
-	store   store.Store
-	service *service.Service
-	loop    *scheduler.Loop
-	server  *http.Server
-	listen  net.Listener
+	cfg      Config
+	version  string
+	log      *slog.Logger
+	metrics  *telemetry.Metrics
+	store    store.Store
+	service  *service.Service
+	registry *registry.Registry
+	first    uncompiled
+	loop     *scheduler.Loop
+	server   *http.Server
+	listen   net.Listener
 	// requests is done when requests under way are to end.
 	requests context.Context //nolint:containedctx // http.Server's BaseContext asks for it
 	endAll   context.CancelFunc
@@ -96,6 +99,10 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		a.keepStore(running)
+		return nil
+	})
+	group.Go(func() error {
+		a.compilePlugins(running)
 		return nil
 	})
 	group.Go(func() error {

@@ -8,14 +8,11 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/scheduler"
 	"opsconductor.dev/host/scheduler/machine"
 	"opsconductor.dev/host/service"
 	"opsconductor.dev/host/telemetry"
-	"opsconductor.dev/plugins"
 )
 
 // Options say what to build.
@@ -84,6 +81,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	a.registry = parts.registry
 	a.service = service.New(service.Deps{Store: a.store, Vault: seal, Registry: parts.registry, Log: a.log, Version: a.version, OwnApprovals: o.Dev})
 	if err := a.buildLoop(home, parts); err != nil {
 		return err
@@ -115,23 +113,7 @@ func (a *App) buildLoop(home *folder, parts *pluginParts) error {
 // ensure makes sure that what a new deployment needs is there: the built-in
 // plugins and a first token.
 func (a *App) ensure(ctx context.Context, home *folder, dev bool) error {
-	artifacts, err := plugins.Builtin()
-	if err != nil {
-		return err
-	}
-	if len(artifacts) == 0 {
-		a.log.Warn("this binary has no built-in plugins; build it with make build")
-	}
-	var each errgroup.Group // compiling takes seconds the first time: side by side
-	for name, wasm := range artifacts {
-		each.Go(func() error {
-			if _, err := a.service.EnsureBuiltin(ctx, wasm); err != nil {
-				return fmt.Errorf("built-in plugin %s: %w", name, err)
-			}
-			return nil
-		})
-	}
-	if err := each.Wait(); err != nil {
+	if err := a.ensurePlugins(ctx); err != nil {
 		return err
 	}
 	if dev {

@@ -33,13 +33,28 @@ func (r *Registry) Examine(ctx context.Context, wasm []byte) (automation.Manifes
 		return automation.Manifest{}, Findings{}, err
 	}
 	found := find(f, c.manifest, wasm)
-	m, err := r.engine.Load(ctx, found.Digest, func(context.Context) ([]byte, error) { return wasm, nil })
-	if err != nil {
-		return automation.Manifest{}, Findings{}, fmt.Errorf("compile the plugin: %w", err)
+	if err := r.Compile(ctx, wasm); err != nil {
+		return automation.Manifest{}, Findings{}, err
 	}
-	m.Release()
 	found.VetMillis = time.Since(began).Milliseconds()
 	return c.manifest, found, nil
+}
+
+// Manifest carries out every check that needs no compiler, and returns the manifest.
+func (r *Registry) Manifest(wasm []byte) (automation.Manifest, error) {
+	_, c, err := r.verify(wasm)
+	return c.manifest, err
+}
+
+// Compile compiles an artifact, so that its code is in the cache on disk before an
+// attempt asks for it. An attempt that comes meanwhile waits for the same compile.
+func (r *Registry) Compile(ctx context.Context, wasm []byte) error {
+	m, err := r.engine.Load(ctx, digestOf(wasm), func(context.Context) ([]byte, error) { return wasm, nil })
+	if err != nil {
+		return fmt.Errorf("compile the plugin: %w", err)
+	}
+	m.Release()
+	return nil
 }
 
 // Find carries out every check that needs no compiler, and says what was found.

@@ -15,46 +15,47 @@ import (
 // he has changed stays as he left it. Versions stand side by side; a plan takes
 // the newest active one. An artifact that was built anew under the same version
 // is stored as VERSION+DIGEST, and takes the place of the one before it. It is
-// for the composition root, and takes no principal.
-func (s *Service) EnsureBuiltin(ctx context.Context, wasm []byte) (automation.Plugin, error) {
+// not compiled here. The answer is true when it was not stored before. It is for the
+// composition root, and takes no principal.
+func (s *Service) EnsureBuiltin(ctx context.Context, wasm []byte) (pl automation.Plugin, stored bool, err error) {
 	p := s.system()
 	if err := refused(checkArtifact(wasm)); err != nil {
-		return automation.Plugin{}, err
+		return automation.Plugin{}, false, err
 	}
 	digest := digestText(wasm)
-	pl, err := s.store.Plugin(ctx, p.Tenant, digest)
+	pl, err = s.store.Plugin(ctx, p.Tenant, digest)
 	if err != nil && !isCode(err, automation.CodeNotFound) {
-		return automation.Plugin{}, fault(err)
+		return automation.Plugin{}, false, fault(err)
 	}
 	if err != nil {
-		if pl, err = s.storeBuiltin(ctx, p, wasm); err != nil {
-			return automation.Plugin{}, err
+		if pl, stored, err = s.storeBuiltin(ctx, p, wasm); err != nil {
+			return automation.Plugin{}, false, err
 		}
 	}
 	if pl.State != automation.PluginVetted {
-		return pl, s.replaceBuilds(ctx, p, pl)
+		return pl, stored, s.replaceBuilds(ctx, p, pl)
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "activate a built-in plugin",
 		slog.String("plugin", pl.Name), slog.String("version", pl.Version), slog.String("digest", string(pl.Digest)),
 		slog.String("host_version", s.version))
 	pl, err = s.activate(ctx, p, pl, wantedGrants(pl.Manifest), automation.PluginChanges{})
 	if err != nil {
-		return automation.Plugin{}, fmt.Errorf("activate built-in plugin %s: %w", pl.Name, err)
+		return automation.Plugin{}, false, fmt.Errorf("activate built-in plugin %s: %w", pl.Name, err)
 	}
-	return pl, s.replaceBuilds(ctx, p, pl)
+	return pl, stored, s.replaceBuilds(ctx, p, pl)
 }
 
-func (s *Service) storeBuiltin(ctx context.Context, p automation.Principal, wasm []byte) (automation.Plugin, error) {
-	m, err := s.registry.Inspect(ctx, wasm)
+func (s *Service) storeBuiltin(ctx context.Context, p automation.Principal, wasm []byte) (automation.Plugin, bool, error) {
+	m, err := s.registry.Manifest(wasm)
 	if err != nil {
-		return automation.Plugin{}, fault(err)
+		return automation.Plugin{}, false, fault(err)
 	}
-	pl, _, err := s.storePlugin(ctx, p, m, m.Version, wasm, "")
+	pl, stored, err := s.storePlugin(ctx, p, m, m.Version, wasm, "")
 	if isCode(err, automation.CodeConflict) {
 		build := m.Version + "+" + string(digestText(wasm)[:12])
-		pl, _, err = s.storePlugin(ctx, p, m, build, wasm, "")
+		pl, stored, err = s.storePlugin(ctx, p, m, build, wasm, "")
 	}
-	return pl, err
+	return pl, stored, err
 }
 
 // replaceBuilds disables the other active builds of the same version of an

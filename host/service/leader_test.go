@@ -83,7 +83,7 @@ func (l *leader) ended(state automation.RunState) *automation.RunUpdate {
 // active plugin.
 func (f *fixture) fanPlan(t testing.TB, n int) automation.Digest {
 	t.Helper()
-	pl, err := f.EnsureBuiltin(t.Context(), artifact(manifest("core", "1.0.0"), ""))
+	pl, _, err := f.EnsureBuiltin(t.Context(), artifact(manifest("core", "1.0.0"), ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -282,11 +282,11 @@ func TestBuiltinPluginsPassTheGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := service.New(service.Deps{Store: f.store, Vault: f.vault, Registry: reg})
-	pl, err := s.EnsureBuiltin(t.Context(), artifacts["core"])
+	pl, _, err := s.EnsureBuiltin(t.Context(), artifacts["core"])
 	if err != nil || pl.Name != "core" || pl.State != automation.PluginActive {
 		t.Fatalf("got %+v, %v; want core active", pl, err)
 	}
-	_, err = s.EnsureBuiltin(t.Context(), artifacts["core"][:1000])
+	_, _, err = s.EnsureBuiltin(t.Context(), artifacts["core"][:1000])
 	if err == nil {
 		t.Error("a truncated artifact passed")
 	}

@@ -17,6 +17,8 @@ const MaxArtifact = 24 << 20
 // stored or instantiated. Its errors are bad_plugin.
 type Inspector interface {
 	Inspect(ctx context.Context, wasm []byte) (automation.Manifest, error)
+	// Manifest is Inspect for what comes with the host: it leaves the compiler out.
+	Manifest(wasm []byte) (automation.Manifest, error)
 	// Vet is Inspect for what others wrote: the compiler meets it in a process of its
 	// own first.
 	Vet(ctx context.Context, wasm []byte) (automation.Manifest, error)

@@ -184,12 +184,14 @@ func TestEnsureBuiltin(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	ctx, p := t.Context(), admin()
+	fresh := false
 	ensure := func(wasm []byte) automation.Plugin {
 		t.Helper()
-		pl, err := f.EnsureBuiltin(ctx, wasm)
+		pl, stored, err := f.EnsureBuiltin(ctx, wasm)
 		if err != nil {
 			t.Fatal(err)
 		}
+		fresh = stored
 		return pl
 	}
 	state := func(ref string) automation.PluginState {
@@ -202,12 +204,15 @@ func TestEnsureBuiltin(t *testing.T) {
 	}
 	m := manifest("linux", "1.0.0", "ssh_exec", "log")
 	first := ensure(artifact(m, "a"))
+	if !fresh {
+		t.Error("it was stored, and the answer is that it was there")
+	}
 	want := []automation.Grant{{Function: "ssh_exec", Targets: []string{"*"}, Addresses: []string{"*"}}, {Function: "log", Targets: []string{"*"}, Addresses: []string{"*"}}}
 	if first.State != automation.PluginActive || cmp.Diff(want, first.Grants) != "" {
 		t.Errorf("got %s with %+v; want active with %+v", first.State, first.Grants, want)
 	}
 	audit := f.lastAudit(t).Seq
-	if again := ensure(artifact(m, "a")); cmp.Diff(first, again) != "" || f.lastAudit(t).Seq != audit {
+	if again := ensure(artifact(m, "a")); fresh || cmp.Diff(first, again) != "" || f.lastAudit(t).Seq != audit {
 		t.Error("a second start changed something")
 	}
 	// What an operator decided stays.
@@ -234,7 +239,7 @@ func TestEnsureBuiltin(t *testing.T) {
 	if again := ensure(artifact(m, "c")); again.State != automation.PluginDisabled {
 		t.Errorf("got %s; want it to stay disabled", again.State)
 	}
-	_, err := f.EnsureBuiltin(ctx, []byte("x"))
+	_, _, err := f.EnsureBuiltin(ctx, []byte("x"))
 	wantCode(t, err, automation.CodeBadPlugin)
 }
 

@@ -81,7 +81,7 @@ func newScheduled(t *testing.T, st store.Store) *scheduled {
 	f.a, f.b = host(), host()
 	m := manifest("core", "1.0.0")
 	m.Actions[0].Target, m.Actions[0].Input = false, []byte(`{"type":"object"}`)
-	if _, err := f.a.EnsureBuiltin(t.Context(), artifact(m, "")); err != nil {
+	if _, _, err := f.a.EnsureBuiltin(t.Context(), artifact(m, "")); err != nil {
 		t.Fatal(err)
 	}
 	return f

@@ -87,6 +87,11 @@ func (manifests) Inspect(_ context.Context, wasm []byte) (automation.Manifest, e
 	return m, nil
 }
 
+// Manifest implements service.Inspector.
+func (m manifests) Manifest(wasm []byte) (automation.Manifest, error) {
+	return m.Inspect(context.Background(), wasm)
+}
+
 // Find implements service.Inspector.
 func (manifests) Find(wasm []byte) (automation.PluginFindings, error) {
 	return automation.PluginFindings{Size: len(wasm)}, nil

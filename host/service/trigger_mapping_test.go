@@ -62,7 +62,7 @@ func FuzzHook(f *testing.F) {
 	base.Service = service.New(service.Deps{Store: base.store, Vault: base.vault, Registry: manifests{}})
 	m := manifest("core", "1.0.0")
 	m.Actions[0].Target, m.Actions[0].Input = false, []byte(`{"type":"object"}`)
-	if _, err := base.EnsureBuiltin(f.Context(), artifact(m, "")); err != nil {
+	if _, _, err := base.EnsureBuiltin(f.Context(), artifact(m, "")); err != nil {
 		f.Fatal(err)
 	}
 	t, _, err := base.CreateTrigger(f.Context(), admin(), service.TriggerRequest{

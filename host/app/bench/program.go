@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +21,8 @@ import (
 	"opsconductor.dev/host/vault"
 )
 
-// startsWithin is how long a host may take to say where it is; it compiles the
-// plugins when nobody has yet.
+// startsWithin is how long a host may take to say where it is, and then to compile
+// the built-in plugins when nobody has yet.
 const startsWithin = time.Minute
 
 // deployment is what hosts in processes of their own share.
@@ -80,6 +81,8 @@ func (d *deployment) start(ctx context.Context, name string, args ...string) (*p
 	// The URL may hold a password: it goes where other users can't read it.
 	cmd.Env = append(os.Environ(), "OPSCONDUCTOR_DATABASE_URL="+d.database, "OPSCONDUCTOR_KEY_FILE="+d.key, "OPSCONDUCTOR_CACHE_DIR="+d.cache)
 	cmd.WaitDelay = 5 * time.Second
+	_, err := os.Stat(filepath.Join(d.dir, name))
+	first := errors.Is(err, os.ErrNotExist)
 	p := &process{name: name, cmd: cmd, log: &tail{}}
 	cmd.Stderr = p.log
 	out, err := cmd.StdoutPipe()
@@ -93,6 +96,9 @@ func (d *deployment) start(ctx context.Context, name string, args ...string) (*p
 	url, err := whereIs(out)
 	if err == nil {
 		err = d.connect(p, url)
+	}
+	if err == nil && first {
+		err = settled(ctx, url)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the host %s: %w: %s", name, err, p.log), p.kill())
@@ -126,6 +132,26 @@ func (d *deployment) connect(p *process, url string) error {
 	var err error
 	p.Client, err = client.New(client.Config{URL: url, Token: d.token})
 	return err
+}
+
+// settled returns when a host has compiled the built-in plugins that are new to its
+// database, which it does while it serves: it is not to be measured meanwhile.
+func settled(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, startsWithin, errors.New("the built-in plugins were not compiled in time"))
+	defer cancel()
+	return until(ctx, func() (bool, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
+		if err != nil {
+			return false, fmt.Errorf("ask for metrics: %w", err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false, fmt.Errorf("ask for metrics: %w", err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
+		return bytes.Contains(body, []byte("\nopsconductor_plugins_uncompiled 0\n")), err
+	})
 }
 
 // kill ends a process as a power cut does, and waits until it is gone.

@@ -198,15 +198,18 @@ func (b *rig) build(ctx context.Context, dir string, eng engine.Engine, function
 	if artifacts["core"] == nil {
 		return nil, errors.New("this binary has no built-in plugins; build it with make build")
 	}
-	if _, err := b.service.EnsureBuiltin(ctx, artifacts["core"]); err != nil {
-		return nil, fmt.Errorf("activate the plugin core: %w", err)
-	}
 	small, err := smallPlugin()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.service.EnsureBuiltin(ctx, small); err != nil {
-		return nil, fmt.Errorf("activate the small plugin: %w", err)
+	for _, wasm := range [][]byte{artifacts["core"], small} {
+		pl, _, err := b.service.EnsureBuiltin(ctx, wasm)
+		if err == nil {
+			err = reg.Compile(ctx, wasm)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("activate the plugin %s: %w", pl.Name, err)
+		}
 	}
 	if b.executor == inProcess {
 		return runner.InProcess{}, nil
