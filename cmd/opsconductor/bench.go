@@ -14,7 +14,7 @@ import (
 func (c *cli) benchCommand() *cobra.Command {
 	return group("bench", "Measure this machine", c.benchStepsCommand(), c.benchChainCommand(), c.benchFanOutCommand(), c.benchBacklogCommand(),
 		c.benchRestartCommand(), c.benchTakeoverCommand(), c.benchSoakCommand(), c.benchSSHCommand(),
-		c.benchSandboxCommand(), c.benchPostgresCommand())
+		c.benchSandboxCommand(), c.benchPostgresCommand(), c.benchHalfCommand())
 }
 
 // benchFlags are what the benchmarks have in common.
@@ -117,10 +117,12 @@ func (c *cli) benchFanOutCommand() *cobra.Command {
 }
 
 func (c *cli) benchBacklogCommand() *cobra.Command {
-	return c.benchmark("backlog", "Rate of grants next to many parked items, as a ratio of that next to none", app.BenchBacklog, func(cmd *cobra.Command, o *app.BenchOptions) {
-		cmd.Flags().IntVar(&o.Items, "items", 20_000, "items of each fan-out that is measured")
-		cmd.Flags().IntVar(&o.Parked, "parked", 1_000_000, "items that wait for a limit")
-	})
+	return c.benchmark("backlog", "Rate of grants next to many parked items, as a ratio of that next to none", app.BenchBacklog, backlogFlags)
+}
+
+func backlogFlags(cmd *cobra.Command, o *app.BenchOptions) {
+	cmd.Flags().IntVar(&o.Items, "items", 20_000, "items of each fan-out that is measured")
+	cmd.Flags().IntVar(&o.Parked, "parked", 1_000_000, "items that wait for a limit")
 }
 
 func (c *cli) benchRestartCommand() *cobra.Command {
@@ -150,6 +152,21 @@ func (c *cli) benchSoakCommand() *cobra.Command {
 		cmd.Flags().IntVar(&o.Rate, "rate", 0, "steps a second; 0: a third of the top rate")
 		cmd.Flags().IntVar(&o.Runs, "runs", 300, "runs of 100 items in the bursts before and after, which measure the top rate")
 	})
+}
+
+// benchHalfCommand is one side of the backlog's benchmark.
+func (c *cli) benchHalfCommand() *cobra.Command {
+	f := benchFlags{}
+	cmd := &cobra.Command{Use: "half", Short: "One side of bench backlog, until standard input ends", Hidden: true, Args: takes()}
+	f.add(cmd)
+	backlogFlags(cmd, &f.options)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := f.check(c); err != nil {
+			return err
+		}
+		return app.BenchHalf(cmd.Context(), f.options, c.in, c.out)
+	}
+	return cmd
 }
 
 // benchPostgresCommand runs the server that benchmarks use, for others to be measured on.

@@ -45,6 +45,11 @@ func BenchSoak(ctx context.Context, o BenchOptions) (BenchReport, error) { retur
 // BenchSSH measures commands on SSH servers, beside a bare loop and Ansible.
 func BenchSSH(ctx context.Context, o BenchOptions) (BenchReport, error) { return bench.SSH(ctx, o) }
 
+// BenchHalf is a part of BenchBacklog, in a process of its own, until in ends.
+func BenchHalf(ctx context.Context, o BenchOptions, in io.Reader, out io.Writer) error {
+	return bench.Half(ctx, o, in, out)
+}
+
 // BenchPostgres runs the benchmarks' PostgreSQL server until in ends.
 func BenchPostgres(ctx context.Context, in io.Reader, out io.Writer) error {
 	return bench.Postgres(ctx, in, out)

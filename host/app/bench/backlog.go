@@ -17,103 +17,83 @@ const rounds = 20
 
 // Backlog measures the rate of a fan-out of Items items without anything else and
 // next to Parked items (1,000,000 without) that wait for a limit which one attempt
-// holds: two stores with a real loop each, and nothing in the sandbox, so that the
-// scheduler's share is all there is. The two are measured in turn, so that what
-// else goes on is the same for both; the ratio is the median of the rounds'.
-func Backlog(ctx context.Context, o Options) (Report, error) {
+// holds: two processes, each with a store and a real loop, and nothing in the sandbox,
+// so that the scheduler's share is all there is, with the memory that it keeps in
+// order. The two are measured in turn, so that what else goes on is the same for both.
+func Backlog(ctx context.Context, o Options) (r Report, err error) {
 	o = o.withSlots()
 	o.Items, o.Parked = cmp.Or(o.Items, 20_000), cmp.Or(o.Parked, 1_000_000)
-	r := o.report("backlog")
+	r = o.report("backlog")
 	r.Settings["items"], r.Settings["parked"], r.Settings["rounds"] = o.Items, o.Parked, rounds
-	err := o.pair(ctx, func(ctx context.Context, empty, full *rig) error {
-		defer close(full.free)
-		forget()
-		before, began := status("VmRSS"), time.Now()
-		if err := full.park(ctx, o.Parked); err != nil {
-			return err
-		}
-		parked := status("VmRSS")
-		o.note("%s: %d items parked in %.1f s, %.0f MiB more memory", o.Store, o.Parked, time.Since(began).Seconds(), parked-before)
-		alone, next, err := inTurn(ctx, o.Items, empty, full)
+	if o.Store == "postgres" {
+		url, stop, err := database(ctx, o)
 		if err != nil {
-			return err
+			return r, err
 		}
-		var ratios, spent []Result
-		for i := range alone {
-			ratios = append(ratios, Result{Seconds: alone[i].Seconds / next[i].Seconds})
-			spent = append(spent, Result{Seconds: alone[i].cpu.Seconds() / next[i].cpu.Seconds()})
-		}
-		one, other := median("empty", alone), median("next_to_backlog", next)
-		other.RSSMiB = parked
-		ratio := median("ratio", ratios).Seconds
-		o.note("%s: next to nothing %.0f steps/s, next to the backlog %.0f: %.2f", o.Store, one.StepsPerSecond, other.StepsPerSecond, ratio)
-		r.Results = append(r.Results, one, other)
-		r.add("ratio", ratio)
-		r.add("cpu_ratio", median("cpu_ratio", spent).Seconds)
-		r.add("rss_mib", parked)
-		r.finish(empty)
-		return nil
-	})
-	return r, err
+		defer func() { err = errors.Join(err, stop()) }()
+		o.DatabaseURL = url // from here on a server on which each half makes a database
+	}
+	empty, err := o.half(ctx, 0)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, empty.close()) }()
+	full, err := o.half(ctx, o.Parked)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, full.close()) }()
+	o.note("%s: %d items parked in %.1f s, %.0f MiB more memory", o.Store, o.Parked, full.began.Took.Seconds(), full.began.RSSMiB-empty.began.RSSMiB)
+	alone, next, err := inTurn(empty, full)
+	if err != nil {
+		return r, err
+	}
+	r.compare(o, alone, next)
+	r.add("rss_mib", full.began.RSSMiB)
+	r.Database, r.LoadAfter = empty.began.Database, load()
+	return r, nil
 }
 
-// inTurn measures fan-outs on two rigs, now this one first and now the other, after
+// inTurn measures fan-outs on two halves, now this one first and now the other, after
 // one of each that warms up.
-func inTurn(ctx context.Context, n int, a, b *rig) (ofA, ofB []Result, err error) {
+func inTurn(a, b *half) (ofA, ofB []said, err error) {
 	for i := range rounds + 1 {
-		first, second := a, b
+		pair := []*half{a, b}
 		if i%2 == 1 {
-			first, second = b, a
+			slices.Reverse(pair)
 		}
-		one, err := first.spending(ctx, n)
-		if err != nil {
-			return nil, nil, err
-		}
-		other, err := second.spending(ctx, n)
-		if err != nil {
-			return nil, nil, err
+		var took [2]said
+		for j, h := range pair {
+			if took[j], err = h.fanOut(); err != nil {
+				return nil, nil, err
+			}
 		}
 		if i%2 == 1 {
-			one, other = other, one
+			took[0], took[1] = took[1], took[0]
 		}
 		if i > 0 {
-			ofA, ofB = append(ofA, one), append(ofB, other)
+			ofA, ofB = append(ofA, took[0]), append(ofB, took[1])
 		}
 	}
 	return ofA, ofB, nil
 }
 
-// spending is a fan-out with the processor time that this process spent on it,
-// which tells more than the clock where other programs run as well.
-func (b *rig) spending(ctx context.Context, n int) (Result, error) {
-	before := processorTime()
-	r, err := b.fanOut(ctx, n)
-	r.cpu = processorTime() - before
-	return r, err
-}
-
-// pair measures with two rigs, each on a store of its own; on PostgreSQL these are
-// two databases of one server.
-func (o Options) pair(ctx context.Context, measure func(context.Context, *rig, *rig) error) (err error) {
-	if o.Store == "postgres" {
-		url, stop, err := database(ctx, o)
-		if err != nil {
-			return err
+// compare adds both rates, over all rounds, and their ratios. A half's garbage is
+// collected in some rounds and not in others: a round is no measure of it.
+func (r *Report) compare(o Options, alone, next []said) {
+	var of [2]said
+	for i, all := range [][]said{alone, next} {
+		for _, s := range all {
+			of[i].Took, of[i].CPU, of[i].RSSMiB = of[i].Took+s.Took, of[i].CPU+s.CPU, max(of[i].RSSMiB, s.RSSMiB)
 		}
-		defer func() { err = errors.Join(err, stop()) }()
-		o.DatabaseURL = url // from here on a server on which each makes a database
+		one := result([]string{"empty", "next_to_backlog"}[i], inProcess, o.Items*len(all), of[i].Took)
+		one.RSSMiB = of[i].RSSMiB
+		r.Results = append(r.Results, one)
 	}
-	return withRig(ctx, o, inProcess, func(ctx context.Context, a *rig) error {
-		return withRig(ctx, o, inProcess, func(ctx context.Context, b *rig) error { return measure(ctx, a, b) })
-	})
-}
-
-// median is the result in the middle, by time.
-func median(name string, all []Result) Result {
-	slices.SortFunc(all, func(a, b Result) int { return cmp.Compare(a.Seconds, b.Seconds) })
-	m := all[len(all)/2]
-	m.Name = name
-	return m
+	ratio := of[0].Took.Seconds() / of[1].Took.Seconds()
+	o.note("%s: next to nothing %.0f steps/s, next to the backlog %.0f: %.2f", o.Store, r.Results[0].StepsPerSecond, r.Results[1].StepsPerSecond, ratio)
+	r.add("ratio", ratio)
+	r.add("cpu_ratio", of[0].CPU.Seconds()/of[1].CPU.Seconds())
 }
 
 // inEach is how many items each run of the backlog has.

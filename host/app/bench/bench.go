@@ -85,8 +85,6 @@ type Result struct {
 	// TablesMiB is what each table, or file, has in the end.
 	TablesMiB map[string]float64 `json:"tables_mib,omitempty"`
 	Cost      *cost              `json:"per_step,omitempty"`
-
-	cpu time.Duration // that the process spent
 }
 
 // Rows returns the results for a table.

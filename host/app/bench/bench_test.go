@@ -1,7 +1,9 @@
 package bench_test
 
 import (
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -12,12 +14,34 @@ import (
 	"opsconductor.dev/host/runner/engine"
 )
 
-// TestMain lets this program be the sandbox processes that it measures.
+// TestMain lets this program be the sandbox processes that it measures, and the halves
+// of the backlog's benchmark.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "bench" {
+		if err := half(os.Args[3:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == engine.ChildCommand {
 		os.Exit(engine.ServeChild(os.Args[2:]))
 	}
 	os.Exit(withCache(m))
+}
+
+func half(args []string) error {
+	var o bench.Options
+	flags := flag.NewFlagSet("half", flag.ContinueOnError)
+	flags.StringVar(&o.Store, "store", "", "")
+	flags.IntVar(&o.Items, "items", 0, "")
+	flags.IntVar(&o.Parked, "parked", 0, "")
+	flags.IntVar(&o.Slots, "slots", 0, "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	o.DatabaseURL, o.CacheDir = os.Getenv("OPSCONDUCTOR_DATABASE_URL"), os.Getenv(cacheEnv)
+	return bench.Half(context.Background(), o, os.Stdin, os.Stdout)
 }
 
 // cacheEnv names the folder of compiled plugins that all tests share.
@@ -109,7 +133,7 @@ func TestFiguresOfMemory(t *testing.T) {
 	for _, store := range []string{"sqlite", "postgres"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			o := bench.Options{Store: store, CacheDir: os.Getenv(cacheEnv), Items: 100, Parked: 2000}
+			o := bench.Options{Store: store, CacheDir: os.Getenv(cacheEnv), Items: 100, Parked: 2000, Program: os.Args[:1]}
 			fan, err := bench.FanOut(t.Context(), o)
 			if err != nil {
 				t.Fatal(err)
@@ -119,7 +143,7 @@ func TestFiguresOfMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			has(t, backlog, "ratio", "rss_mib")
+			has(t, backlog, "ratio", "cpu_ratio", "rss_mib")
 		})
 	}
 }
