@@ -213,3 +213,49 @@ func TestGuardedSkippedIsNot(t *testing.T) {
 		t.Errorf("got %+v, want it failed with %s", items, automation.CodeUnknownOutcome)
 	}
 }
+
+// TestGuardedKnown: an item whose earlier attempt was cut off ends with what is known:
+// what a later attempt, or a person, says of the command; and where nobody knows, the
+// cause of the item's end comes first.
+func TestGuardedKnown(t *testing.T) {
+	t.Parallel()
+	granted := automation.Fact{Kind: automation.FactAttemptGranted, At: start(), Attempt: 1, Host: "h", HostEpoch: 1}
+	ended := func(attempt int, o automation.Outcome) automation.Fact {
+		e := granted
+		e.Kind, e.Attempt, e.Outcome = automation.FactAttemptEnded, attempt, &o
+		return e
+	}
+	begun, second := granted, granted
+	begun.Kind, begun.CommandHash, second.Attempt = automation.FactAttemptStarted, "c0ffee", 2
+	failed := automation.Errorf(automation.CodePluginFailed, "exit code 3")
+	for name, tc := range map[string]struct {
+		facts   []automation.Fact
+		state   automation.ItemState
+		message string // the error's; "": there is none
+	}{
+		"a later attempt succeeds": {[]automation.Fact{second, ended(2, automation.Outcome{State: automation.ItemSucceeded})}, automation.ItemSucceeded, ""},
+		"a later attempt fails":    {[]automation.Fact{second, ended(2, automation.Outcome{State: automation.ItemFailed, Error: failed})}, automation.ItemFailed, "exit code 3"},
+		"a person says that it ran": {[]automation.Fact{
+			second, ended(2, automation.Outcome{State: automation.ItemUnknown, Error: automation.Errorf(automation.CodeUnknownOutcome, "who knows")}),
+			with(resolve(automation.ResolutionRan, &automation.Outcome{State: automation.ItemSucceeded}), start()),
+		}, automation.ItemSucceeded, ""},
+		"the run is cancelled": {
+			[]automation.Fact{{Kind: automation.FactCancelAsked, At: start(), By: "me"}}, automation.ItemCancelled,
+			"cancelled by me: it ended before anybody found out what became of the guarded command that it had begun",
+		},
+	} {
+		f := machine.NewFold(one(automation.EffectGuarded), automation.Run{ID: "r"})
+		cut := ended(1, automation.Outcome{State: automation.ItemFailed, Error: automation.Errorf(automation.CodeCutOff, "cut")})
+		facts := append([]automation.Fact{*accepted(start()), granted, begun, cut}, tc.facts...)
+		if _, err := f.Apply(automation.Entry{Seq: 1, Run: "r", Facts: facts}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		items, got := f.Items(0, 0, 1), ""
+		if len(items) == 1 && items[0].Outcome != nil && items[0].Outcome.Error != nil {
+			got = items[0].Outcome.Error.Message
+		}
+		if len(items) != 1 || items[0].State != tc.state || got != tc.message {
+			t.Errorf("%s: got %+v with error %q; want it %s with %q", name, items, got, tc.state, tc.message)
+		}
+	}
+}
