@@ -261,16 +261,14 @@ func (d *Dialog) request(ctx context.Context, name string, payload []byte, hint 
 	}
 	answered := make(chan answer, 1)
 	d.pool.wg.Go(func() {
-		late := time.AfterFunc(d.pool.opt.StartTimeout, d.conn.abort)
-		defer late.Stop()
-		ok, err := d.ch.SendRequest(name, true, payload)
+		ok, err := d.conn.request(d.ch, name, payload)
 		answered <- answer{ok, err}
 	})
 	select {
 	case a := <-answered:
 		switch {
 		case a.err != nil:
-			return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s did not answer the request for a terminal within %s, or closed the connection: %w", d.endpoint.place(), d.pool.opt.StartTimeout, a.err)
+			return d.pool.unanswered(d.endpoint, hostfuncs.Before, "for a terminal", "", a.err)
 		case !a.ok:
 			return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s %s", d.endpoint.place(), hint)
 		}

@@ -100,13 +100,11 @@ func (h *threshold) after(b []byte) []byte {
 // nothing but the password before that user's shell is there.
 func (f *files) startAs(ctx context.Context) error {
 	f.quiet.Stop() // the become program has its own time
-	late := time.AfterFunc(f.pool.opt.StartTimeout, f.conn.abort)
 	command := f.endpoint.actor.exec(f.nonce, fmt.Sprintf(serveFiles, f.nonce))
-	ok, err := f.ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{command}))
-	late.Stop()
+	ok, err := f.conn.request(f.ch, "exec", xssh.Marshal(struct{ Command string }{command}))
 	switch {
 	case err != nil:
-		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s did not answer the request to start an SFTP server as %s, and the connection is closed: %w", f.endpoint.place(), f.endpoint.who(), err)
+		return f.pool.unanswered(f.endpoint, hostfuncs.Before, "to start an SFTP server as "+f.endpoint.who(), "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s, so nothing there can become %s", f.endpoint.place(), f.endpoint.Credential.Username, f.endpoint.who())
 	}

@@ -80,7 +80,7 @@ func (p *Pool) withFiles(ctx context.Context, e Endpoint, do func(ctx context.Co
 		var shut atomic.Bool
 		err := p.withStream(ctx, e, func(ctx context.Context, f *files) error {
 			if err := f.start(ctx); err != nil {
-				shut.Store(errors.Is(err, io.EOF) && f.conn.alive())
+				shut.Store(errors.Is(err, errShut))
 				return err
 			}
 			return do(ctx, f)
@@ -195,12 +195,10 @@ func (f *files) start(ctx context.Context) error {
 		}
 		return f.hello(ctx)
 	}
-	late := time.AfterFunc(f.pool.opt.StartTimeout, f.conn.abort)
-	ok, err := f.ch.SendRequest("subsystem", true, xssh.Marshal(struct{ Name string }{"sftp"}))
-	late.Stop()
+	ok, err := f.conn.request(f.ch, "subsystem", xssh.Marshal(struct{ Name string }{"sftp"}))
 	switch {
 	case err != nil:
-		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s did not answer the request for SFTP, and the connection is closed: %w", f.endpoint.place(), err)
+		return f.pool.unanswered(f.endpoint, hostfuncs.Before, "for SFTP", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s; enable its sftp subsystem, or send contents by ssh_exec", f.endpoint.place(), errNoSFTP, f.endpoint.Credential.Username)
 	}
@@ -216,6 +214,8 @@ func (f *files) hello(ctx context.Context) error {
 	}
 	f.client = nil
 	switch {
+	case f.cutBy() == nil && f.ended.Load() && !f.conn.answers():
+		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s granted SFTP, and then the connection was lost: %w", f.endpoint.place(), err)
 	case f.cutBy() == nil && f.endpoint.actor != nil:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s started an SFTP server as %s that did not speak SFTP (%.200q)%s", f.endpoint.place(), f.endpoint.who(), err.Error(), f.complaint())
 	case f.cutBy() == nil:

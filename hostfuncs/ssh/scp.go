@@ -9,7 +9,6 @@ import (
 	"path"
 	"strconv"
 	"strings"
-	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
@@ -59,12 +58,10 @@ func scpName(name string) string {
 
 // begin asks the server to run scp.
 func (s *scp) begin(command string) error {
-	late := time.AfterFunc(s.pool.opt.StartTimeout, s.conn.abort)
-	ok, err := s.ch.SendRequest("exec", true, xssh.Marshal(struct{ Command string }{command}))
-	late.Stop()
+	ok, err := s.conn.request(s.ch, "exec", xssh.Marshal(struct{ Command string }{command}))
 	switch {
 	case err != nil:
-		return hostfuncs.Errorf(hostfuncs.Lost, s.phase(), "%s did not answer the request to run scp, and the connection is closed: %w", s.endpoint.place(), err)
+		return s.pool.unanswered(s.endpoint, hostfuncs.Before, "to run scp", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s, and refuses to run scp; enable one of them, or send contents by ssh_exec", s.endpoint.place(), errNoSFTP, s.endpoint.Credential.Username)
 	}

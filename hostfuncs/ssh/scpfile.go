@@ -123,27 +123,44 @@ func (p *Pool) writeSCP(ctx context.Context, e Endpoint, w Put, out Written) (ui
 		return mode, nil
 	}
 	temp := path.Join(path.Dir(w.Path), "."+newNonce())
-	_, err := p.sendSCP(ctx, e, temp, w, privateMode, out.SHA256)
-	if err == nil {
-		err = p.moveSCP(ctx, e, temp, w)
+	if _, err := p.sendSCP(ctx, e, temp, w, privateMode, out.SHA256); err != nil {
+		return 0, p.undoSCP(ctx, e, temp, false, asError(err))
 	}
-	if err == nil {
-		return *w.Mode, nil
+	if err := p.moveSCP(ctx, e, temp, w); err != nil {
+		return 0, p.undoSCP(ctx, e, temp, true, sent(err))
 	}
-	failed := asError(err)
-	if failed.Code == hostfuncs.Lost {
-		failed.Message += ". Whether the new file took its place is not known"
-		return 0, failed
-	}
+	return *w.Mode, nil
+}
+
+// sent is an error of what came after the content: that stands, so the error is of
+// phase after.
+func sent(err error) *hostfuncs.Error {
+	failed := *asError(err)
+	failed.Phase, failed.Retryable = hostfuncs.After, false
+	return &failed
+}
+
+// undoSCP removes the temporary file and says what is true then. moving: it was to be
+// moved to its place. Where it is still there to be removed it was not, and never is.
+func (p *Pool) undoSCP(ctx context.Context, e Endpoint, temp string, moving bool, failed *hostfuncs.Error) *hostfuncs.Error {
 	detached, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), p.opt.KillGrace+killSlack, context.DeadlineExceeded)
 	defer cancel()
-	if r, err := p.Exec(detached, e, Command{Argv: []string{"rm", "-f", "--", temp}}); err != nil || r.ExitCode == nil || *r.ExitCode != 0 {
-		failed.Message += fmt.Sprintf(". The file at the path was not touched; the temporary file %s beside it may still be there", path.Base(temp))
-		return 0, failed
+	argv := []string{"rm", "-f", "--", temp}
+	if moving {
+		argv = []string{"rm", "--", temp}
 	}
-	failed.Message += ". Nothing was changed: the temporary file is removed"
-	failed.Stopped = true
-	return 0, failed
+	r, err := p.Exec(detached, e, Command{Argv: argv})
+	removed := err == nil && r.ExitCode != nil && *r.ExitCode == 0
+	switch {
+	case removed && (moving || failed.Code != hostfuncs.Lost): // what a lost scp has yet to read may make the file again
+		failed.Message += ". Nothing was changed: the temporary file is removed"
+		failed.Stopped = true
+	case moving:
+		failed.Message += ". Whether the new file took its place is not known"
+	default:
+		failed.Message += fmt.Sprintf(". The file at the path was not touched; the temporary file %s beside it may still be there", path.Base(temp))
+	}
+	return failed
 }
 
 // sendSCP sends the content to a file, reads it back and returns its mode.
@@ -166,7 +183,7 @@ func (p *Pool) sendSCP(ctx context.Context, e Endpoint, name string, w Put, mode
 	case codeOf(err) == hostfuncs.OutputLimit, err == nil && back.SHA256 != sum:
 		return 0, hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After, "%s on %s: what was read back is not what was sent; its disk may be full or broken", doing, e.place())
 	case err != nil:
-		return 0, err
+		return 0, sent(err)
 	}
 	return back.Mode, nil
 }

@@ -3,7 +3,6 @@ package ssh
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -160,7 +159,7 @@ func (s *session) send() {
 				return
 			}
 		}
-		ok, err := s.request("exec", xssh.Marshal(struct{ Command string }{w.exec}))
+		ok, err := s.conn.request(s.ch, "exec", xssh.Marshal(struct{ Command string }{w.exec}))
 		if err != nil || !ok {
 			s.reply <- s.notStarted(err)
 			return
@@ -219,14 +218,10 @@ func (s *session) feed(b []byte) {
 
 // notStarted is the error of an exec request without a good answer.
 func (s *session) notStarted(err error) error {
-	place := s.endpoint.place()
-	switch {
-	case errors.Is(err, errSlow):
-		return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.After, "%s: no answer to the request to run the command within %s, and the connection was closed: whether the command ran is not known", place, s.pool.opt.StartTimeout)
-	case err == nil:
-		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s; check what the account and the SSH server allow", place, s.endpoint.Credential.Username)
+	if err == nil {
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s; check what the account and the SSH server allow", s.endpoint.place(), s.endpoint.Credential.Username)
 	}
-	return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s did not answer the request to run the command, and the connection is closed: whether the command ran is not known: %w", place, err)
+	return s.pool.unanswered(s.endpoint, hostfuncs.After, "to run the command", ": whether the command ran is not known", err)
 }
 
 // drainMost is how long the rest of the output may come after the command's end.

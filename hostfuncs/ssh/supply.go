@@ -4,26 +4,12 @@ import (
 	"context"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 
 	"opsconductor.dev/hostfuncs"
 )
-
-// request sends a request on the channel. A server that does not answer in time
-// loses the connection, and the error is errSlow.
-func (s *session) request(kind string, payload []byte) (bool, error) {
-	var late atomic.Bool
-	limit := time.AfterFunc(s.pool.opt.StartTimeout, func() { late.Store(true); s.conn.abort() })
-	defer limit.Stop()
-	ok, err := s.ch.SendRequest(kind, true, payload)
-	if err != nil && late.Load() {
-		return false, errSlow
-	}
-	return ok, err //nolint:wrapcheck // the caller words it
-}
 
 // supply sends what the wrapper and the command read: the command's text, and its
 // standard input. A shell that says when it is ready is waited for.

@@ -84,12 +84,10 @@ func (s *session) terminal() error {
 	if s.cmd.PTY != nil {
 		t = *s.cmd.PTY
 	}
-	ok, err := s.request("pty-req", t.request())
+	ok, err := s.conn.request(s.ch, "pty-req", t.request())
 	switch {
-	case errors.Is(err, errSlow):
-		return hostfuncs.Errorf(hostfuncs.Timeout, hostfuncs.Before, "%s: no answer to the request for a terminal within %s, and the connection was closed", s.endpoint.place(), s.pool.opt.StartTimeout)
 	case err != nil:
-		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s did not answer the request for a terminal, and the connection is closed: %w", s.endpoint.place(), err)
+		return s.pool.unanswered(s.endpoint, hostfuncs.Before, "for a terminal", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s gives no terminal; check PermitTTY and what the account is allowed, or run without one", s.endpoint.place())
 	}

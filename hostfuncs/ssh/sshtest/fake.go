@@ -26,6 +26,9 @@ const (
 	Channel Phase = "channel"
 	Exec    Phase = "exec"    // the answer to the exec request
 	Running Phase = "running" // after the exec request was granted
+
+	Terminal  Phase = "terminal"  // the answer to the request for a terminal
+	Subsystem Phase = "subsystem" // the answer to the request for SFTP
 )
 
 // FakeConfig says how a Fake behaves. The zero value serves user "tester" with
@@ -33,6 +36,8 @@ const (
 type FakeConfig struct {
 	// Stall: fall silent at a phase. Close: close the connection there.
 	Stall, Close Phase
+	// Shut: close the session at Terminal, Subsystem or Exec, and keep the connection.
+	Shut Phase
 	// Password "" is "correct horse".
 	Password string
 	// Interactive: ask for the password by keyboard-interactive only, by these
@@ -287,6 +292,9 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = ch.Close() }()
 	for r := range requests {
+		if !f.answers(ctx, conn, r.Type) {
+			return
+		}
 		if r.Type == "subsystem" && f.conf.SFTP != nil {
 			_ = r.Reply(true, nil)
 			f.wg.Go(func() { ssh.DiscardRequests(requests) })
@@ -308,10 +316,6 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 			_ = r.Reply(false, nil)
 			continue
 		}
-		f.execs.Add(1)
-		if !f.at(ctx, Exec, conn) {
-			return
-		}
 		_ = r.Reply(true, nil)
 		if !f.at(ctx, Running, conn) {
 			return
@@ -332,6 +336,18 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 		f.command(ctx, ch, m.Command)
 		return
 	}
+}
+
+// answers misbehaves when a request has come, and returns whether it gets an answer.
+func (f *Fake) answers(ctx context.Context, conn net.Conn, request string) bool {
+	phase, ok := map[string]Phase{"pty-req": Terminal, "subsystem": Subsystem, "exec": Exec}[request]
+	if !ok {
+		return true
+	}
+	if phase == Exec {
+		f.execs.Add(1)
+	}
+	return phase != f.conf.Shut && f.at(ctx, phase, conn)
 }
 
 func (f *Fake) flood(ch ssh.Channel) {
