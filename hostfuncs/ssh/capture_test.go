@@ -36,6 +36,22 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// What is returned is never more than what is kept, where little more came than that,
+// or where redaction has made it longer.
+func TestKeepCap(t *testing.T) {
+	t.Parallel()
+	longer := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("pin"), []byte("[redacted]")) }
+	for stream, redact := range map[string]func([]byte) []byte{"0123456789ab": nil, "pin 45678": longer} {
+		o := ssh.Keep(10, 5, redact, []byte(stream))
+		if len(o.Bytes) != 10 || !o.Truncated || o.Total != int64(len(stream)) {
+			t.Errorf("%q: %q, truncated %t, of %d; want 10 bytes, truncated", stream, o.Bytes, o.Truncated, o.Total)
+		}
+	}
+	if o := ssh.Keep(10, 5, nil, []byte("0123456789")); len(o.Bytes) != 10 || o.Truncated {
+		t.Errorf("%q, truncated %t; want all of it", o.Bytes, o.Truncated)
+	}
+}
+
 func TestMarker(t *testing.T) {
 	t.Parallel()
 	const nonce, tail = "opsconductor-abc", " 900 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 777 1 2 3\n"

@@ -73,7 +73,7 @@
 //
 // A command that ends while a process that it started in the background holds its
 // output open is given Options.DrainGrace for the rest of the output, and again as
-// long as something comes, 30 seconds at most.
+// long as something comes, Options.DrainMost in all.
 //
 // # Files
 //

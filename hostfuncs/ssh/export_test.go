@@ -42,6 +42,18 @@ func PassOn(to Live, redact func([]byte) []byte, parts ...[]byte) {
 	l.end()
 }
 
+// Passing passes a command's output on.
+type Passing struct{ l *live }
+
+// NewPassing returns what passes a command's output on as it comes.
+func NewPassing(to Live, redact func([]byte) []byte) Passing { return Passing{newLive(to, redact)} }
+
+// Write passes a part on.
+func (p Passing) Write(stream, part string) { p.l.write(stream, []byte(part)) }
+
+// End is the command's end.
+func (p Passing) End() { p.l.end() }
+
 // JournalAge is journalAge.
 func JournalAge(ago time.Duration) int64 { return journalAge(ago) }
 

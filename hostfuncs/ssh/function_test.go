@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"opsconductor.dev/hostfuncs"
 	"opsconductor.dev/hostfuncs/hostfunctest"
 	"opsconductor.dev/hostfuncs/ssh"
@@ -73,6 +75,24 @@ func TestFunctionResult(t *testing.T) {
 	r, err := sshExec(t, p, s, `{"argv":["sh","-c","kill -s TERM $$"]}`)
 	if err != nil || r.Signal != "TERM" || r.ExitCode != nil {
 		t.Errorf("signal %q exit code %v (%v), want TERM and none", r.Signal, r.ExitCode, err)
+	}
+}
+
+// Each stream has a cap, a count and a word of its own.
+func TestFunctionStreams(t *testing.T) {
+	t.Parallel()
+	p := pool(t, ssh.Options{})
+	s, _ := onFake(fake(t, sshtest.FakeConfig{}), sshtest.Password)
+	for request, want := range map[string]ssh.ExecResult{
+		`{"argv":["sh","-c","printf 12345; printf 123456789012345 >&2"],"max_output_bytes":10}`: {Stdout: "12345", StdoutBytes: 5, Stderr: "1234567890", StderrBytes: 15, StderrTruncated: true},
+		`{"argv":["sh","-c","printf 123456789012345; printf 12345 >&2"],"max_output_bytes":10}`: {Stdout: "1234567890", StdoutBytes: 15, StdoutTruncated: true, Stderr: "12345", StderrBytes: 5},
+		`{"argv":["sh","-c","printf 12345; printf '\\377' >&2"]}`:                               {Stdout: "12345", StdoutBytes: 5, StderrBase64: []byte("\xff"), StderrBytes: 1},
+	} {
+		got, err := sshExec(t, p, s, request)
+		want.Target, want.ExitCode, want.DurationMS = "fake1", new(0), got.DurationMS
+		if d := cmp.Diff(want, got); err != nil || d != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", request, err, d)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"opsconductor.dev/hostfuncs/ssh"
 )
@@ -68,5 +69,48 @@ func TestKillText(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where /proc does not show all processes, kill itself says what is there.
+func TestKillTextWithoutProc(t *testing.T) {
+	t.Parallel()
+	if !mayMount(t) {
+		t.Skip("needs leave to mount")
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; echo up; exec sleep 1000`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	if _, err := out.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	ask := func() string {
+		script := `mount -t tmpfs -o size=4k none /proc && exec "$@"`
+		got, err := exec.CommandContext(t.Context(), "unshare", "-m", "sh", "-c", script, "sh", //nolint:gosec // the test's own words
+			"sh", "-c", ssh.KillText, "sh", "nonce", fmt.Sprint(cmd.Process.Pid), "-", "group", "4").Output()
+		if err != nil {
+			t.Error(err)
+		}
+		return string(got)
+	}
+	if got := ask(); got != "nonce dead\n" {
+		t.Errorf("it says %q, want dead", got)
+	}
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the process still runs")
+	}
+	if got := ask(); got != "nonce dead\n" {
+		t.Errorf("for what is gone: %q, want dead", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,6 +100,48 @@ func TestLiveBounds(t *testing.T) {
 			t.Errorf("%d bytes passed on, want about 128 KiB", total)
 		}
 	})
+}
+
+// A long line comes in parts, also when it comes whole; what was left out is said once,
+// where lines go on.
+func TestLiveGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		l := ssh.NewPassing(ssh.Live{Line: func(stream, l string) { lines = append(lines, stream+" "+l) }}, nil)
+		long := "x" + strings.Repeat("é", 3000)
+		l.Write("stdout", long+"\n")
+		if len(lines) != 2 || len(lines[0]) > 4096+len("stdout ") || lines[0]+strings.TrimPrefix(lines[1], "stdout ") != "stdout "+long {
+			t.Errorf("%d lines, the first of %d bytes; want two that are whole characters", len(lines), len(lines[0]))
+		}
+		<-time.After(time.Second)
+		lines = nil
+		l.Write("stdout", strings.Repeat("y\n", 150))
+		<-time.After(time.Second)
+		l.Write("stdout", strings.Repeat("z\n", 10))
+		l.End()
+		l.Write("stdout", "after the end\n")
+		if len(lines) != 111 || !strings.Contains(lines[100], "50 lines are left out here (more follows)") || lines[101] != "stdout z" || lines[110] != "stdout z" {
+			t.Errorf("%d lines, from the hundredth %q; want 100, a word about 50, and 10", len(lines), lines[min(100, len(lines)):])
+		}
+	})
+}
+
+// Parts of lines of the two streams do not mix, and what stands at the end of a stream
+// is redacted too, where it could have become another secret.
+func TestLiveEnds(t *testing.T) {
+	t.Parallel()
+	s := &hostfuncs.Session{}
+	s.Opened(secret("abcdefghij"), secret("bcdefg"))
+	var lines []string
+	l := ssh.NewPassing(ssh.Live{Line: func(stream, l string) { lines = append(lines, stream+" "+l) }, Unfinished: s.Unfinished}, s.Redact)
+	l.Write("stdout", "one")
+	l.Write("stderr", "two\n")
+	l.Write("stdout", ".\nxabcdefg")
+	l.End()
+	if want := []string{"stderr two", "stdout one.", "stdout xa[redacted]"}; !slices.Equal(lines, want) {
+		t.Errorf("%q, want %q", lines, want)
+	}
 }
 
 // The requests of ssh_exec reach the terminal, the other user and the log.

@@ -25,6 +25,7 @@ type Options struct {
 	KeepAlive        time.Duration // silence after which a connection is asked for a sign of life, and has as long again to give it: 15 s
 	IdleTimeout      time.Duration // an unused connection is closed: 60 s
 	DrainGrace       time.Duration // silence in which the rest of the output may come after the command has ended: 1 s
+	DrainMost        time.Duration // all that the rest of the output may take, however steadily it comes: 30 s
 	KillGrace        time.Duration // between TERM and KILL: 2 s
 	DialogQuiet      time.Duration // silence after which a line that looks like a prompt is taken for one: 500 ms
 
@@ -64,6 +65,7 @@ func (o Options) withDefaults() Options {
 		{&o.KeepAlive, 15 * time.Second},
 		{&o.IdleTimeout, 60 * time.Second},
 		{&o.DrainGrace, time.Second},
+		{&o.DrainMost, 30 * time.Second},
 		{&o.KillGrace, 2 * time.Second},
 		{&o.Reattach, 2 * time.Minute},
 		{&o.DialogQuiet, 500 * time.Millisecond},

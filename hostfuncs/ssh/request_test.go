@@ -100,3 +100,25 @@ func TestSFTPLostAtItsBeginning(t *testing.T) {
 	_, err = pool(t, quick()).Stat(t.Context(), e, "/", false)
 	wantError(t, err, hostfuncs.Lost, hostfuncs.Before, "granted SFTP, and then the connection was lost")
 }
+
+// What a server refuses to do has not been done.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	_, err := pool(t, quick()).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{Refuse: sshtest.Exec})), truth)
+	wantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "refuses to run commands for user tester")
+}
+
+// A call that ends while its intent is recorded sends nothing.
+func TestCancelledWhileItBegins(t *testing.T) {
+	t.Parallel()
+	f := fake(t, sshtest.FakeConfig{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	_, err := pool(t, quick()).Exec(ctx, fakeEndpoint(f), ssh.Command{Argv: []string{"true"}, Begin: func(context.Context, string) error {
+		cancel(errOperator)
+		return nil
+	}})
+	wantError(t, err, hostfuncs.Cancelled, hostfuncs.Before, "nothing was sent", "the operator cancelled the run")
+	if n := f.Execs(); n != 0 {
+		t.Errorf("%d commands were sent", n)
+	}
+}

@@ -224,15 +224,12 @@ func (s *session) notStarted(err error) error {
 	return s.pool.unanswered(s.endpoint, hostfuncs.After, "to run the command", ": whether the command ran is not known", err)
 }
 
-// drainMost is how long the rest of the output may come after the command's end.
-const drainMost = 30 * time.Second
-
 // drain waits for the rest of the output and for the server to close the channel,
 // as long as something comes: on a slow way much of it may come after the word that
 // the command has ended. A background process that holds the output open is not
 // waited for.
 func (s *session) drain() {
-	most := time.NewTimer(drainMost)
+	most := time.NewTimer(s.pool.opt.DrainMost)
 	defer most.Stop()
 	grace := time.NewTicker(s.pool.opt.DrainGrace)
 	defer grace.Stop()

@@ -81,6 +81,15 @@ func TestIdleTimeout(t *testing.T) {
 	if code(r) != 0 || r.Duration < 700*time.Millisecond {
 		t.Errorf("exit code %d after %s, want 0 after 0.8 s", code(r), r.Duration)
 	}
+	// The time begins with the command, not while its intent is recorded.
+	run(t, p, e, ssh.Command{Argv: []string{"true"}, IdleTimeout: 500 * time.Millisecond, Begin: func(context.Context, string) error {
+		<-time.After(600 * time.Millisecond)
+		return nil
+	}})
+	// What the server runs in place of it is silent too.
+	e = endpoint(server(t, sshtest.Config{Options: []string{"ForceCommand exec sleep 1000"}}))
+	_, err = p.Exec(t.Context(), e, ssh.Command{Argv: []string{"true"}, IdleTimeout: 500 * time.Millisecond})
+	wantError(t, err, hostfuncs.Timeout, hostfuncs.After, "wrote nothing for 500ms (its idle timeout)")
 }
 
 // A server that closes the session without a word of how the command ended: the
@@ -148,6 +157,13 @@ func TestPhases(t *testing.T) {
 		slow.Dialer.Dial = stalledDial
 		_, err := pool(t, slow).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{})), ssh.Command{Argv: []string{"true"}})
 		wantError(t, err, hostfuncs.Timeout, hostfuncs.Before, "connect to", "no TCP connection within 300ms")
+	})
+	t.Run("all of it", func(t *testing.T) {
+		t.Parallel()
+		whole := quick()
+		whole.ConnectTimeout = 300 * time.Millisecond
+		_, err := pool(t, whole).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{Stall: sshtest.Kex})), ssh.Command{Argv: []string{"true"}})
+		wantError(t, err, hostfuncs.Timeout, hostfuncs.Before, "exchanging keys: no connection within 300ms")
 	})
 	t.Run("shell", func(t *testing.T) {
 		t.Parallel()

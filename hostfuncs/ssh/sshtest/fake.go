@@ -37,7 +37,8 @@ type FakeConfig struct {
 	// Stall: fall silent at a phase. Close: close the connection there.
 	Stall, Close Phase
 	// Shut: close the session at Terminal, Subsystem or Exec, and keep the connection.
-	Shut Phase
+	// Refuse: say no there.
+	Shut, Refuse Phase
 	// Password "" is "correct horse".
 	Password string
 	// Interactive: ask for the password by keyboard-interactive only, by these
@@ -69,6 +70,10 @@ type FakeConfig struct {
 	Quick bool
 	// NoExit closes a session without a word of how its command ended.
 	NoExit bool
+	// Mute says nothing more on a connection whose command has ended.
+	Mute bool
+	// Env is the environment of commands; nil: the test's.
+	Env []string
 	// Crypto are the algorithms; zero: x/crypto's own.
 	Crypto ssh.Config
 	// RefuseSessions answers every opening of a session with a refusal.
@@ -181,7 +186,8 @@ func (f *Fake) at(ctx context.Context, p Phase, conn net.Conn) bool {
 	return true
 }
 
-func (f *Fake) serve(ctx context.Context, conn net.Conn, signer ssh.Signer) {
+func (f *Fake) serve(ctx context.Context, wire net.Conn, signer ssh.Signer) {
+	conn := &muted{Conn: wire}
 	f.mu.Lock()
 	drop := f.dropped < f.conf.Drop
 	if drop {
@@ -289,11 +295,13 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 
 // session serves one session channel. Commands run in the test's own process
 // group: this server, unlike OpenSSH, makes no group of its own for them.
-func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, requests <-chan *ssh.Request) {
+func (f *Fake) session(ctx context.Context, conn *muted, ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = ch.Close() }()
 	for r := range requests {
-		if !f.answers(ctx, conn, r.Type) {
+		if done, refused := f.asked(ctx, conn, r); done {
 			return
+		} else if refused {
+			continue
 		}
 		if r.Type == "subsystem" && f.conf.SFTP != nil {
 			_ = r.Reply(true, nil)
@@ -334,20 +342,9 @@ func (f *Fake) session(ctx context.Context, conn net.Conn, ch ssh.Channel, reque
 			return
 		}
 		f.command(ctx, ch, m.Command)
+		conn.mute.Store(f.conf.Mute)
 		return
 	}
-}
-
-// answers misbehaves when a request has come, and returns whether it gets an answer.
-func (f *Fake) answers(ctx context.Context, conn net.Conn, request string) bool {
-	phase, ok := map[string]Phase{"pty-req": Terminal, "subsystem": Subsystem, "exec": Exec}[request]
-	if !ok {
-		return true
-	}
-	if phase == Exec {
-		f.execs.Add(1)
-	}
-	return phase != f.conf.Shut && f.at(ctx, phase, conn)
 }
 
 func (f *Fake) flood(ch ssh.Channel) {
@@ -361,7 +358,7 @@ func (f *Fake) flood(ch ssh.Channel) {
 
 func (f *Fake) command(ctx context.Context, ch ssh.Channel, text string) {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", text) //nolint:gosec // what an SSH server does
-	cmd.Stdout, cmd.Stderr = ch, ch.Stderr()
+	cmd.Stdout, cmd.Stderr, cmd.Env = ch, ch.Stderr(), f.conf.Env
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return
