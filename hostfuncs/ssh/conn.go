@@ -34,8 +34,6 @@ type conn struct {
 	place     *list.Element // in Pool.idle
 }
 
-// alive reports whether the connection has not ended.
-func (c *conn) alive() bool { return !closed(c.done) }
 
 // abort cuts the connection, which ends every wait on it.
 func (c *conn) abort() { _ = c.wire.Close() }

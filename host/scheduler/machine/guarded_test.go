@@ -240,7 +240,8 @@ func TestGuardedKnown(t *testing.T) {
 			with(resolve(automation.ResolutionRan, &automation.Outcome{State: automation.ItemSucceeded}), start()),
 		}, automation.ItemSucceeded, ""},
 		"the run is cancelled": {
-			[]automation.Fact{{Kind: automation.FactCancelAsked, At: start(), By: "me"}}, automation.ItemCancelled,
+			[]automation.Fact{{Kind: automation.FactCancelAsked, At: start(), By: "me"}},
+			automation.ItemCancelled,
 			"cancelled by me: it ended before anybody found out what became of the guarded command that it had begun",
 		},
 	} {
