@@ -34,7 +34,6 @@ type conn struct {
 	place     *list.Element // in Pool.idle
 }
 
-
 // abort cuts the connection, which ends every wait on it.
 func (c *conn) abort() { _ = c.wire.Close() }
 
