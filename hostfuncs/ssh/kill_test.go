@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,5 +113,36 @@ func TestKillTextWithoutProc(t *testing.T) {
 	}
 	if got := ask(); got != "nonce dead\n" {
 		t.Errorf("for what is gone: %q, want dead", got)
+	}
+}
+
+// How long a group has to end is time, and not how often was looked: that takes long
+// where there is much to do.
+func TestKillTextTakesItsTime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\nexec /bin/sleep 0.5\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; echo up; exec sleep 1000`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if _, err := out.Read(make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	pid := fmt.Sprint(cmd.Process.Pid)
+	kill := exec.CommandContext(t.Context(), "sh", "-c", ssh.KillText, "sh", "nonce", pid, startTime(t, cmd.Process.Pid), "group", "40") //nolint:gosec // the test's own words
+	kill.Env = []string{"PATH=" + dir}
+	start := time.Now()
+	got, err := kill.Output()
+	if took := time.Since(start); err != nil || string(got) != "nonce dead\n" || took < 2*time.Second || took > 12*time.Second {
+		t.Errorf("%q, %v after %s; want it dead after about 2 s, and not after 40 times half a second", got, err, took)
 	}
 }

@@ -111,16 +111,21 @@ func stagedWrap(c Command, nonce string) wrapped {
 // alive asks /proc where it shows all processes: there a zombie counts as gone,
 // and a process of another user (sudo) as alive, which kill could not tell. A
 // process id that was given to another process since is known by its start time.
+// The process itself is looked at first, and time is the target's own: where there
+// are thousands of processes, or much to do, looking at all takes its time.
 const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; q=${6:-$p}; t=-$q; [ $m = group ] || t=$p; ` +
 	`same() { [ $b = - ] && return 0; { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 0; set -- ${l##*) }; [ "${20}" = $b ]; }; ` +
 	`alive() { ` +
 	`if { IFS= read -r l </proc/1/stat; } 2>/dev/null; then ` +
 	`if [ $m = one ]; then { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 1; set -- ${l##*) }; case $1 in Z|X) return 1;; esac; return 0; fi; ` +
+	`if { IFS= read -r l </proc/$p/stat; } 2>/dev/null; then set -- ${l##*) }; case "$3 $1" in "$q Z"|"$q X") ;; "$q "*) return 0;; esac; fi; ` +
 	`for f in /proc/[0-9]*/stat; do { IFS= read -r l <$f; } 2>/dev/null || continue; set -- ${l##*) }; ` +
 	`case "$3 $1" in "$q Z"|"$q X") ;; "$q "*) return 0;; esac; done; return 1; fi; ` +
 	`l=$(LC_ALL=C; export LC_ALL; kill -s 0 -- $t 2>&1) && return 0; case $l in *"o such process"*) return 1;; esac; return 0; }; ` +
 	`end() { echo $n $1; exit 0; }; ` +
-	`await() { i=0; while [ $i -lt $1 ]; do alive || end dead; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); done; }; ` +
+	`now() { { read -r l u </proc/uptime; } 2>/dev/null && u=$((${l%.*}${l#*.} / 5)); }; ` +
+	`await() { i=0; s=; if now; then s=$u; fi; while [ $i -lt $1 ]; do alive || end dead; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); ` +
+	`if [ $s ] && now; then i=$((u-s)); fi; done; }; ` +
 	`same || end dead; alive || end dead; ` +
 	`kill -s TERM -- $t; kill -s CONT -- $t; await $g; ` +
 	`kill -s KILL -- $t; await 20; end alive`
