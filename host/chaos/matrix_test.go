@@ -83,6 +83,9 @@ func TestMatrix(t *testing.T) {
 			})
 		}
 	})
+	if len(rows)+len(guarded) == 0 {
+		t.Fatal("no fault has that name; FAULTS=/kill--9/postgres is one")
+	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.more, b.more) })
 	fmt.Fprint(os.Stdout, table(rows), guardedTable(guarded))
 }
