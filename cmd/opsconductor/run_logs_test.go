@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +20,11 @@ type following struct {
 	done  chan error
 }
 
-func (s *server) followLogs(t *testing.T, run string) *following {
+func (s *server) followLogs(t *testing.T, run string, args ...string) *following {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	t.Cleanup(cancel)
-	cmd := program(ctx, "run", "logs", run, "--follow")
+	cmd := program(ctx, append([]string{"run", "logs", run, "--follow"}, args...)...)
 	cmd.Env = append(cmd.Env, "OPSCONDUCTOR_DIR="+s.dir)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -122,5 +123,42 @@ steps:
 		if strings.Count(shown.out, "\n") != 3 || !strings.Contains(shown.err, "try[0]#1: so far") || strings.Contains(shown.err, "#2") {
 			t.Errorf("got %s%s; want three lines, the first attempt's marked", shown.out, shown.err)
 		}
+	})
+}
+
+// TestLogsHowSoon: each line comes to who follows once, in order, and soon. LOG_LINES
+// sets how many (1,000 for the figures of docs/benchmarks.md); they come 50 a second.
+func TestLogsHowSoon(t *testing.T) {
+	t.Parallel()
+	lines := 50
+	if n, err := strconv.Atoi(os.Getenv("LOG_LINES")); err == nil {
+		lines = n
+	}
+	onBoth(t, func(t *testing.T, start func(...string) *server) {
+		host := start()
+		srv := sshd(t)
+		host.addCredential(t, "key", srv.User, srv.ClientKey)
+		host.addAsset(t, target{"web", srv.Host, srv.Port, srv.HostKeys}, "key")
+		file := write(t, fmt.Sprintf(`
+schema: opsconductor/v1
+name: talk
+targets: {select: "true"}
+steps:
+  - {id: talk, uses: linux.command@1, for_each: {in: targets}, with: {stream: true, argv: [sh, -c, "i=0; while [ $i -lt %d ]; do i=$((i+1)); echo $i; sleep 0.02; done"]}}
+`, lines))
+		follow := host.followLogs(t, runID(t, host.must(t, "run", "submit", file, "--output", "json")), "--output", "jsonl")
+		var took []time.Duration
+		for n := 1; n <= lines; n++ {
+			line := decode[struct {
+				N       int
+				At      time.Time
+				Message string
+			}](t, follow.next(t))
+			if took = append(took, time.Since(line.At)); line.N != n || line.Message != fmt.Sprint("stdout: ", n) {
+				t.Fatalf("line %d is %+v", n, line)
+			}
+		}
+		slices.Sort(took)
+		t.Logf("%d lines: p50 %s, p99 %s, the last %s after they were logged", lines, took[lines/2].Round(time.Millisecond), took[lines*99/100].Round(time.Millisecond), took[lines-1].Round(time.Millisecond))
 	})
 }

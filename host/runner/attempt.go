@@ -44,9 +44,8 @@ type attempt struct {
 }
 
 func newAttempt(r *Runner, a automation.Attempt, intent worker.Intent) *attempt {
-	at := &attempt{Attempt: a, runner: r, intent: intent, started: r.config.Now(), lines: newLogbook(r.config.LogBytes, r.config.Now)}
-	at.lines.opened = func() { r.logs(at) }
-	at.lines.shut = func() { r.logged(at) }
+	at := &attempt{Attempt: a, runner: r, intent: intent, started: r.config.Now()}
+	at.lines = newLogbook(r.config.LogBytes, r.config.Now, at)
 	return at
 }
 

@@ -23,13 +23,18 @@ type logbook struct {
 	cut     bool // a line
 	closed  bool
 	lines   []automation.LogLine
-	// opened and shut are called at the first line, and at the end of a book that has
-	// lines; they must not call the book.
-	opened, shut func()
+	owner   bookOwner
 }
 
-func newLogbook(limit int, now func() time.Time) *logbook {
-	return &logbook{now: now, left: limit, opened: func() {}, shut: func() {}}
+// bookOwner is told of a book's first line, and of the end of a book that has lines.
+// It must not call the book.
+type bookOwner interface {
+	opened()
+	shut()
+}
+
+func newLogbook(limit int, now func() time.Time, owner bookOwner) *logbook {
+	return &logbook{now: now, left: limit, owner: owner}
 }
 
 // Since implements worker.Logged.
@@ -68,7 +73,7 @@ func (l *logbook) add(level, message string) {
 	l.bytes += len(message)
 	l.lines = append(l.lines, automation.LogLine{At: l.now(), Level: level, Message: message})
 	if len(l.lines) == 1 {
-		l.opened()
+		l.owner.opened()
 	}
 }
 
@@ -78,7 +83,7 @@ func (l *logbook) close(limit int) ([]automation.LogLine, int, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed && len(l.lines) > 0 {
-		l.shut()
+		l.owner.shut()
 	}
 	l.closed = true
 	if l.dropped > 0 {

@@ -13,15 +13,17 @@ func (r *Runner) Logging() []worker.Logging {
 	return out
 }
 
-// logs notes that an attempt has logged its first line, logged that its log is shut.
-// An attempt without a line costs nothing here.
-func (r *Runner) logs(at *attempt) {
+// opened implements bookOwner: an attempt without a line costs nothing here.
+func (at *attempt) opened() {
+	r := at.runner
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.logging[at] = struct{}{}
 }
 
-func (r *Runner) logged(at *attempt) {
+// shut implements bookOwner.
+func (at *attempt) shut() {
+	r := at.runner
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.logging, at)

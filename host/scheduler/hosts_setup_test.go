@@ -218,6 +218,8 @@ type mortal struct {
 
 	mu   sync.Mutex
 	seen map[automation.HostID]automation.HostState
+	// whole are the logs that it stored with outcomes.
+	whole []store.AttemptLogs
 }
 
 func (s *mortal) Hosts(ctx context.Context) ([]automation.Host, error) {
@@ -260,6 +262,9 @@ func (s *mortal) Append(ctx context.Context, b store.Batch) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.whole = append(s.whole, b.Logs...)
+	s.mu.Unlock()
 	return s.Store.Append(ctx, b)
 }
 

@@ -306,6 +306,11 @@ func TestLinesAreBounded(t *testing.T) {
 		b.say(strings.Repeat("x", 1<<20), strings.Repeat("y", 1<<20))
 		s.add(b)
 	}
+	old := one.at.Attempt
+	old.Item, old.HostEpoch = 2500, old.HostEpoch-1
+	another := newBook(old) // of an epoch that is over
+	another.say("old")
+	s.add(another)
 	f.eventually("all is stored", func() bool {
 		marks := make([]store.LogMark, 3000)
 		for i := range marks {
@@ -324,6 +329,9 @@ func TestLinesAreBounded(t *testing.T) {
 		for _, c := range chunks {
 			for _, l := range c.Lines {
 				bytes += len(l.Message)
+			}
+			if c.Attempt == old.AttemptKey {
+				t.Error("an attempt of an epoch that is over was stored")
 			}
 		}
 		if len(chunks) > 1024 || bytes > 5<<20 {
@@ -347,11 +355,12 @@ func TestLinesOutliveTheirHost(t *testing.T) {
 	mine.say("mine")
 	lost.say("lost")
 	ends.say("ends")
-	close(ends.end) // reported by a host that does not lead
 	name := func(b *book, text string) string {
 		return fmt.Sprintf("%d.0.%d %s", b.at.Attempt.Step, b.at.Attempt.Attempt, text)
 	}
 	all := func(parts ...string) string { slices.Sort(parts); return strings.Join(parts, "; ") }
+	f.logged(run, all(name(mine, "mine*"), name(lost, "lost*"), name(ends, "ends*")))
+	close(ends.end) // reported by a host that does not lead
 	f.logged(run, all(name(mine, "mine*"), name(lost, "lost*"), name(ends, "ends")))
 	other.kill()
 	close(mine.end)
@@ -360,6 +369,13 @@ func TestLinesOutliveTheirHost(t *testing.T) {
 	close(again.end)
 	if got := f.await(run, ended); got.State != automation.RunSucceeded {
 		t.Errorf("the run is %s: %v", got.State, got.Error)
+	}
+	leader.st.mu.Lock()
+	defer leader.st.mu.Unlock()
+	for _, l := range leader.st.whole {
+		if of := l.Attempt == ends.at.Attempt.AttemptKey || l.Attempt == mine.at.Attempt.AttemptKey; of && !l.Live {
+			t.Errorf("the whole log of %v does not take the place of its parts", l.Attempt)
+		}
 	}
 	if got, want := f.logs(run), all(name(mine, "mine"), name(lost, "lost*"), name(ends, "ends"), name(again, "again")); got != want {
 		t.Errorf("got %s; want %s", got, want)

@@ -220,8 +220,9 @@ func (f *lineFollower) tell(l *store.AttemptLogs) error {
 // was logged, or for safety's sake after a while; not more often than the gap allows.
 func (f *lineFollower) wait(ctx context.Context) error {
 	began := time.Now()
-	pause := pollEvery/2 + rand.N(pollEvery) //nolint:gosec // jitter
-	if f.live {                              // it was too early for those at work
+	// Later than hosts tell of new lines: who looks between that is too early then.
+	pause := 3*linesEvery/2 + rand.N(linesEvery) //nolint:gosec // jitter
+	if f.live {                                  // it was too early for those at work
 		pause = max(linesEvery-time.Since(f.looked), 0)
 	}
 	timer := time.NewTimer(pause)

@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,10 +94,7 @@ func (f *living) since(limit int, marks ...store.LogMark) []string {
 // left fails unless the table has as many rows of the run as it should.
 func (f *living) left(what string, want int) {
 	f.t.Helper()
-	statement := fmt.Sprintf(`INSERT INTO windows (id) SELECT run_id FROM live_logs WHERE (SELECT count(*) FROM live_logs WHERE run_id = '%s') <> %d`, f.run, want) // fails when there are others
-	if want == 0 {
-		statement = fmt.Sprintf(`INSERT INTO windows (id) SELECT run_id FROM live_logs WHERE run_id = '%s'`, f.run)
-	}
+	statement := fmt.Sprintf(`INSERT INTO windows (id) SELECT 'x' WHERE (SELECT count(*) FROM live_logs WHERE run_id = '%s') <> %d`, f.run, want) // fails when it is another number
 	if err := f.b.Exec(f.t, f.st, statement); err != nil {
 		f.t.Errorf("%s: there are not %d chunks left: %v", what, want, err)
 	}
@@ -197,4 +197,46 @@ func liveLogsRetention(t *testing.T, b Backend) {
 	f.left("the run was removed", 0)
 	f.run = open
 	f.left("the run is open", 1)
+}
+
+// wholeWhileRead: what an attempt has logged is there at every moment, also when its
+// whole log takes the place of the chunks between two statements of a read.
+func wholeWhileRead(t *testing.T, b Backend) {
+	f := setupLiving(t, b)
+	const attempts = 60
+	var now atomic.Int64 // the attempt that has logged something, and every one before it
+	done := make(chan struct{})
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	writer.Go(func() {
+		defer close(done)
+		for n := 1; n <= attempts; n++ {
+			k := f.key(0, 0, n)
+			err := f.st.PutLiveLogs(t.Context(), "h", f.epoch, []store.LiveLog{f.chunk(k, 1, "a")})
+			now.Store(int64(n))
+			err = errors.Join(err, f.st.Append(t.Context(), store.Batch{Host: "h", Epoch: f.lead, Logs: []store.AttemptLogs{{Tenant: tenant, Attempt: k, Lines: said("a"), Live: true}}}))
+			if err != nil {
+				t.Errorf("write: %v", err)
+				return
+			}
+		}
+	})
+	for over := false; !over; {
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+		n := int(now.Load())
+		if n == 0 {
+			continue
+		}
+		marks := []store.LogMark{{Attempt: f.key(0, 0, n)}}
+		if got := f.since(1, marks...); len(got) != 1 {
+			t.Errorf("since: the lines of attempt %d are not there", n)
+		}
+		if got := f.read(f.key(0, 0, n-1), 1); len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf("0.0.%d a", n)) {
+			t.Errorf("read: %q; want attempt %d", got, n)
+		}
+	}
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, b Backend) {
 		{"live logs", liveLogs},
 		{"live logs of lost attempts", liveLogsOfLost},
 		{"logs since", logsSince},
+		{"an attempt that ends while it is read", wholeWhileRead},
 		{"wake", wake},
 		{"gapless numbers", gapless},
 		{"no late commit is missed", noLateCommit},
