@@ -69,10 +69,13 @@ func newSpeaker() *speaker {
 	return &speaker{books: map[automation.AttemptKey]*book{}, begun: make(chan *book, 100)}
 }
 
-func (s *speaker) add(b *book) {
+// add adds attempts, all at the same moment.
+func (s *speaker) add(list ...*book) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.books[b.at.Attempt.AttemptKey] = b
+	for _, b := range list {
+		s.books[b.at.Attempt.AttemptKey] = b
+	}
 }
 
 func (s *speaker) Logging() (out []worker.Logging) {
@@ -81,7 +84,15 @@ func (s *speaker) Logging() (out []worker.Logging) {
 	for _, b := range s.books {
 		out = append(out, b.at)
 	}
+	slices.SortFunc(out, func(a, b worker.Logging) int { return a.Attempt.Compare(b.Attempt.AttemptKey) })
 	return out
+}
+
+// endless is the log of an attempt that always has more lines than one call takes.
+type endless struct{ line string }
+
+func (e endless) Since(int) []automation.LogLine {
+	return slices.Repeat([]automation.LogLine{{Level: "info", Message: e.line}}, 5)
 }
 
 func (s *speaker) Execute(ctx context.Context, a automation.Attempt, _ worker.Intent) automation.Outcome {
@@ -292,25 +303,26 @@ func TestLinesAreBounded(t *testing.T) {
 	run := f.submit(steps(automation.EffectPure, 1))
 	one := <-s.begun
 	defer close(one.end)
+	var all []*book
 	for i := range 1100 {
 		a := one.at.Attempt
 		a.Item = 1 + i
 		b := newBook(a)
 		b.say("x")
-		s.add(b)
+		all = append(all, b)
 	}
 	for i := range 6 {
 		a := one.at.Attempt
 		a.Item = 2000 + i
 		b := newBook(a)
 		b.say(strings.Repeat("x", 1<<20), strings.Repeat("y", 1<<20))
-		s.add(b)
+		all = append(all, b)
 	}
 	old := one.at.Attempt
 	old.Item, old.HostEpoch = 2500, old.HostEpoch-1
 	another := newBook(old) // of an epoch that is over
 	another.say("old")
-	s.add(another)
+	s.add(append(all, another)...)
 	f.eventually("all is stored", func() bool {
 		marks := make([]store.LogMark, 3000)
 		for i := range marks {
@@ -338,6 +350,31 @@ func TestLinesAreBounded(t *testing.T) {
 			t.Errorf("one call has %d chunks and %d bytes; want 1,024 and 4 MiB (and a line) at most", len(chunks), bytes)
 		}
 	}
+}
+
+// TestLinesTakeTurns: an attempt that fills every call does not keep the others out.
+func TestLinesTakeTurns(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	s, st := newSpeaker(), &ear{Store: f.st}
+	f.speak(st, s)
+	run := f.submit(steps(automation.EffectPure, 1))
+	one := <-s.begun
+	defer close(one.end)
+	for i := range 3 {
+		a := one.at.Attempt
+		a.Item = 1 + i
+		b := newBook(a)
+		if b.say("x"); i == 0 {
+			b.at.Logged = endless{strings.Repeat("x", 1<<20)}
+		}
+		s.add(b)
+	}
+	f.eventually("the others' lines", func() bool {
+		marks := []store.LogMark{{Attempt: automation.AttemptKey{Item: 2, Attempt: 1}}, {Attempt: automation.AttemptKey{Item: 3, Attempt: 1}}}
+		list, err := f.st.LogsSince(t.Context(), automation.DefaultTenant, run, marks, 10)
+		return err == nil && len(list) == 2
+	})
 }
 
 // TestLinesOutliveTheirHost: what an attempt on a host that was lost had logged stays,
