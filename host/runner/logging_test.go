@@ -10,6 +10,7 @@ import (
 
 	"opsconductor.dev/host/automation"
 	"opsconductor.dev/host/runner"
+	"opsconductor.dev/host/worker"
 	"opsconductor.dev/hostfuncs"
 )
 
@@ -29,6 +30,7 @@ func TestLoggedWhileAtWork(t *testing.T) {
 	a := w.attempt("look", `{"request":{}}`, pure)
 	logged := make(chan struct{})
 	asked := 0
+	var kept worker.Logged
 	w.look = func(_ context.Context, s *hostfuncs.Session) (any, error) {
 		if got := r.Logging(); len(got) != 0 {
 			t.Errorf("before its first line: got %+v; want nobody", got)
@@ -51,7 +53,7 @@ func TestLoggedWhileAtWork(t *testing.T) {
 		if last := got[0].Logged.Since(2); len(last) != 1 || last[0].Message != "three" || len(got[0].Logged.Since(3)) != 0 || len(got[0].Logged.Since(9)) != 0 {
 			t.Errorf("behind the second line: got %+v; want the third alone", last)
 		}
-		asked++
+		asked, kept = asked+1, got[0].Logged
 		close(logged)
 		return map[string]any{}, nil
 	}
@@ -61,8 +63,8 @@ func TestLoggedWhileAtWork(t *testing.T) {
 	if len(o.Logs) != 3 || strings.Contains(fmt.Sprint(o.Logs), secret) || asked != 1 {
 		t.Errorf("the outcome has %+v; want three lines without the secret", o.Logs)
 	}
-	if got := r.Logging(); len(got) != 0 {
-		t.Errorf("after its outcome: got %+v; want nobody", got)
+	if got := r.Logging(); len(got) != 0 || len(kept.Since(0)) != 0 {
+		t.Errorf("after its outcome: got %+v, %+v; want nobody and nothing", got, kept.Since(0))
 	}
 }
 

@@ -123,6 +123,43 @@ func TestLinesFollowLive(t *testing.T) {
 	}
 }
 
+// TestLinesOfARetry: what happens to an item after its attempt has ended gives none of
+// the attempt's lines again.
+func TestLinesOfARetry(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	l := f.lead(t)
+	run := f.submit(t, f.fanPlan(t, 1)).ID
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got, done := make(chan string, 100), make(chan error, 1)
+	go func() { done <- lines(ctx, f.Service, run, "", func(s string) { got <- s }) }()
+	next := func(want string) {
+		t.Helper()
+		select {
+		case s := <-got:
+			if s != want {
+				t.Errorf("got %q; want %q", s, want)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%q did not come", want)
+		}
+	}
+	l.commit(t, run, l.running(), granted(0, 0, 1))
+	l.part(t, automation.AttemptKey{Run: run, Attempt: 1}, 1, "a")
+	next("fan.0#1 1 a")
+	doubt := failed(0, 0, 1)
+	doubt.Outcome.State = automation.ItemUnknown
+	l.commit(t, run, nil, doubt)
+	<-time.After(300 * time.Millisecond) // who follows sees that it has ended
+	l.commit(t, run, nil, automation.Fact{Kind: automation.FactItemResolved, By: "ann", Told: &automation.Told{Resolution: automation.ResolutionDidNotRun}})
+	l.commit(t, run, nil, granted(0, 0, 2))
+	l.part(t, automation.AttemptKey{Run: run, Attempt: 2}, 1, "second")
+	next("fan.0#2 1 second")
+	cancel()
+	<-done
+}
+
 // TestLinesOfMany: more attempts than one read answers for, each line once.
 func TestLinesOfMany(t *testing.T) {
 	t.Parallel()
