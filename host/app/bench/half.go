@@ -18,17 +18,17 @@ import (
 const halfCommand = "half"
 
 // said is a line of a half's standard output: where it stands, after its start, and
-// then what each fan-out took.
+// then what each round took.
 type said struct {
 	Database string        `json:"database,omitempty"`
-	Took     time.Duration `json:"took_ns"` // of parking, or of the fan-out
+	Took     time.Duration `json:"took_ns"` // of parking, or of the fan-outs
 	CPU      time.Duration `json:"cpu_ns"`  // that the process spent meanwhile
 	RSSMiB   float64       `json:"rss_mib"`
 }
 
 // Half is one side of Backlog in a process of its own, so that its garbage and its
-// memory are its own: a store with Parked items that wait, on which a fan-out of Items
-// items runs for each line of in. It ends with in.
+// memory are its own: a store with Parked items that wait, on which a round of fan-outs
+// of Items items runs for each line of in. It ends with in.
 func Half(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 	o = o.withSlots()
 	return withRig(ctx, o, inProcess, func(ctx context.Context, b *rig) error {
@@ -49,12 +49,16 @@ func Half(ctx context.Context, o Options, in io.Reader, out io.Writer) error {
 			if !lines.Scan() {
 				return lines.Err()
 			}
+			now = said{}
 			before := processorTime()
-			r, err := b.fanOut(ctx, o.Items)
-			if err != nil {
-				return err
+			for range atOnce {
+				r, err := b.fanOut(ctx, o.Items)
+				if err != nil {
+					return err
+				}
+				now.Took += time.Duration(r.Seconds * float64(time.Second))
 			}
-			now = said{Took: time.Duration(r.Seconds * float64(time.Second)), CPU: processorTime() - before, RSSMiB: status("VmRSS")}
+			now.CPU, now.RSSMiB = processorTime()-before, status("VmRSS")
 		}
 	})
 }
@@ -99,8 +103,8 @@ func (o Options) half(ctx context.Context, parked int) (*half, error) {
 	return h, nil
 }
 
-// fanOut has the half measure one fan-out.
-func (h *half) fanOut() (said, error) {
+// round has the half measure one round.
+func (h *half) round() (said, error) {
 	var s said
 	_, err := io.WriteString(h.in, "\n")
 	if err == nil {
