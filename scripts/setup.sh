@@ -28,6 +28,14 @@ have pgbouncer || [[ -x /usr/sbin/pgbouncer ]] || missing+=(pgbouncer)
 have psql || missing+=(postgresql-client) # for the demo on PostgreSQL
 have gcc || missing+=(gcc libc6-dev) # for the race detector
 have busybox || missing+=(busybox) # one of the shells that quoting is tested in
+# Login shells that an account may have.
+have zsh || missing+=(zsh)
+have ksh93 || missing+=(ksh93u+m)
+have mksh || missing+=(mksh)
+have yash || missing+=(yash)
+have bsd-csh || missing+=(csh)
+have tcsh || missing+=(tcsh)
+have fish || missing+=(fish)
 # The programs by which a command takes on another user, and who makes users to try it with.
 have sudo || missing+=(sudo)
 have doas || missing+=(opendoas)

@@ -48,7 +48,8 @@
 // The command is started through /bin/sh, which first writes a line with a nonce,
 // its process id and its process group to standard error (taken out of the output
 // again) and then turns into the command by exec, so exit code, signals and the
-// three streams are the command's own. Where the server did not make it the leader of a process
+// three streams are the command's own. An account's bash does the same by itself where
+// it comes to the same. Where the server did not make it the leader of a process
 // group, setsid does. When the call is cancelled or its time is over, a second
 // session sends TERM and, after Options.KillGrace, KILL to that group, and looks
 // whether it is gone: the error says "killed" only then. Processes that leave the

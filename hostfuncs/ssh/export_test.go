@@ -5,9 +5,15 @@ import "time"
 // Wrap returns the exec request's command and the bytes that go before the
 // command's standard input.
 func Wrap(c Command, nonce string) (command string, stdin []byte) {
-	w := wrap(c, nonce)
+	w := wrap(c, nonce, false)
 	return w.exec, w.stdin
 }
+
+// WrapBash is Wrap for an account whose login shell was bash.
+func WrapBash(c Command, nonce string) (command string) { return wrap(c, nonce, true).exec }
+
+// KnowsBash reports whether an account is known to log in with bash.
+func (p *Pool) KnowsBash(e Endpoint) bool { return p.accounts.hasBash(e) }
 
 // KillText is the shell text that ends a process group.
 const KillText = killText

@@ -11,6 +11,7 @@ type process struct {
 	pid   int
 	group int    // 0: not known
 	start string // ticks since boot, as /proc has it; "": not known
+	shell string // name of the account's login shell; "": not known
 	// within: it may be any member of its group, which is the command's alone.
 	within bool
 }
@@ -69,9 +70,10 @@ func (m *marker) flush() {
 	m.held = nil
 }
 
-// parseMarker reads NONCE PID [PGRP SESSION … STARTTIME …], the fields that
-// /proc/PID/stat has after the parent's id.
+// parseMarker reads NONCE PID [PGRP SESSION … STARTTIME …] [shell=NAME], the fields
+// that /proc/PID/stat has after the parent's id.
 func parseMarker(line string) (process, bool) {
+	line, shell, _ := strings.Cut(line, " "+shellMark)
 	f := strings.Fields(line)
 	if len(f) < 2 {
 		return process{}, false
@@ -80,7 +82,7 @@ func parseMarker(line string) (process, bool) {
 	if err != nil || pid <= 1 {
 		return process{}, false
 	}
-	p := process{pid: pid}
+	p := process{pid: pid, shell: shell}
 	const startField = 2 + 22 - 5 // the nonce and our pid stand before field 5
 	if len(f) <= startField {
 		return p, true

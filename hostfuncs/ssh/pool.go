@@ -18,6 +18,8 @@ type Pool struct {
 	groups map[string]*group
 	gates  map[string]*gate
 	codes  map[codeKey]codeUse
+	// accounts has a lock of its own.
+	accounts accounts
 	// endings are journals of guarded commands that have ended, the oldest first.
 	endings []ending
 	idle    *list.List // of *conn without sessions, the longest idle first

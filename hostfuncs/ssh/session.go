@@ -150,7 +150,7 @@ func (s *session) run(ctx context.Context) (Result, error) {
 // send starts the pumps and sends the exec request and standard input. Where the
 // server does not answer, the connection is cut.
 func (s *session) send() {
-	w := wrap(s.cmd, s.nonce)
+	w := wrap(s.cmd, s.nonce, s.pool.accounts.hasBash(s.endpoint))
 	s.read()
 	s.pool.wg.Go(func() {
 		if s.cmd.terminal() {
@@ -175,6 +175,7 @@ func (s *session) read() {
 	found := func(p process) {
 		p.within = s.cmd.terminal() && p.group > 1
 		s.proc = p
+		s.learnShell(p)
 		close(s.announce)
 	}
 	out, err := s.out.write, s.err.write
@@ -278,6 +279,7 @@ func (s *session) notRun() error {
 	if bytes.Contains(s.err.output(nil).Bytes, []byte(s.nonce+tooLongMark)) || bytes.Contains(s.out.output(nil).Bytes, []byte(s.nonce+tooLongMark)) {
 		return tooLong(s.endpoint.place(), s.cmd)
 	}
+	s.pool.accounts.learn(s.endpoint, false) // perhaps it has another login shell now, which could not read the request
 	how := fmt.Sprintf("exit code %d", s.exit.code)
 	switch {
 	case s.exit.signal != "":

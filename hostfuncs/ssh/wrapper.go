@@ -16,6 +16,9 @@ import (
 // process. Without /proc PGRP and REST are empty. IFS may be the command's already.
 const announce = `echo "%s $$ $_oc5 $_oc6" >&2; `
 
+// announceShell is announce with the name of the account's login shell, as sshd has it.
+const announceShell = `echo "%s $$ $_oc5 $_oc6 ` + shellMark + `${SHELL##*/}" >&2; `
+
 // lookUp finds out what announce says. OpenSSH has made the shell a group leader
 // already; where a server has not, setsid, if it is there, will.
 const lookUp = `{ read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; _oc7=; ` +
@@ -50,14 +53,19 @@ const tooLongMark = "-too-long"
 // isReady says that the shell waits for the command's text.
 const isReady = `n=%s; echo "$n` + readyMark + `" >&2; `
 
-// wrap returns the text that runs a valid command under the nonce.
-func wrap(c Command, nonce string) wrapped {
+// wrap returns the text that runs a valid command under the nonce, in an account of
+// which it is known whether its login shell is bash.
+func wrap(c Command, nonce string, bash bool) wrapped {
 	if c.staged() {
 		return stagedWrap(c, nonce)
 	}
-	says := fmt.Sprintf(announce, nonce)
+	says := fmt.Sprintf(announceShell, nonce)
 	if args := Join(c.Argv); len(c.Env) == 0 && len(args) <= inlineMax && !strings.ContainsAny(args, "\n\\!") {
-		return wrapped{exec: "exec /bin/sh -c " + Quote(lookUp+says+become) + " sh " + args}
+		first := ""
+		if bash {
+			first = inBash(c.Argv, nonce)
+		}
+		return wrapped{exec: first + "exec /bin/sh -c " + Quote(lookUp+says+become) + " sh " + args}
 	}
 	text := script(c, nonce, lookUp, says+become)
 	return wrapped{exec: "exec /bin/sh -c " + Quote(fmt.Sprintf(fetch, len(text))) + " sh", stdin: []byte(text)}

@@ -226,6 +226,8 @@ func (s *Server) Connections() []int { return children(s.cmd.Process.Pid) }
 
 // HangUp ends the connections that stand and waits until their processes are gone.
 func (s *Server) HangUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("they did not end within 10 s"))
+	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -239,7 +241,7 @@ func (s *Server) HangUp(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("end the connections of %s: %w", s.Addr, ctx.Err())
+			return fmt.Errorf("end the connections of %s: %w", s.Addr, context.Cause(ctx))
 		}
 	}
 }
