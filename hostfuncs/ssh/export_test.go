@@ -68,3 +68,12 @@ const MaxJournals = maxJournals
 
 // GuardHash is guardHash.
 func GuardHash(e Endpoint, c Command) string { return guardHash(e, c) }
+
+// GuardFollow is the command that begins a guarded one under a token, or follows it,
+// and the nonce of what it says.
+func GuardFollow(o Options, token string, c Command) (follow Command, nonce string) {
+	p := NewPool(o)
+	defer func() { _ = p.Close() }()
+	r := &guarded{pool: p, cmd: c, guard: Guard{Token: token}, hash: c.Hash(), nonce: newNonce()}
+	return r.follow(), r.nonce
+}

@@ -1,6 +1,7 @@
 package ssh_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,5 +113,36 @@ func TestGuardedCutInput(t *testing.T) {
 	}
 	if got := lines(); len(got) != 1 || px.Connections() < 2 {
 		t.Errorf("%d executions over %d connections, want one over two", len(got), px.Connections())
+	}
+}
+
+// TestGuardedShortInput: where the input ends early the command does not begin, and
+// nothing of the journal is left, so that the next try may begin it.
+func TestGuardedShortInput(t *testing.T) {
+	t.Parallel()
+	for name, sh := range shells() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, base := guardedBy(t)
+			file, lines := ledger(t)
+			c := ssh.Command{Argv: []string{"sh", "-c", `echo begin >>"$1"; wc -c`, "sh", file}, Stdin: []byte(strings.Repeat("x", 1000))}
+			f, nonce := ssh.GuardFollow(o, newToken(), c)
+			for _, n := range []int{0, 1, len(f.Stdin) - 1000, len(f.Stdin) - 1} {
+				cmd := shell(t, sh, f.Argv[2], f.Argv[3:]...)
+				cmd.Stdin = bytes.NewReader(f.Stdin[:n])
+				if out, err := cmd.Output(); err != nil || string(out) != nonce+" short \n" {
+					t.Errorf("%d of %d bytes: it says %q (%v), want short", n, len(f.Stdin), out, err)
+				}
+				only(t, base)
+			}
+			cmd := shell(t, sh, f.Argv[2], f.Argv[3:]...)
+			cmd.Stdin = bytes.NewReader(f.Stdin)
+			if out, err := cmd.Output(); err != nil || !strings.HasPrefix(string(out), nonce+" ended 0,,") || !strings.Contains(string(out), "\n1000\n") {
+				t.Errorf("all of it: it says %q (%v), want that it ended and read 1000 bytes", out, err)
+			}
+			if got := lines(); len(got) != 1 {
+				t.Errorf("executions: %q, want one", got)
+			}
+		})
 	}
 }

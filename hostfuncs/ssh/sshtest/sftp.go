@@ -46,8 +46,9 @@ const (
 type SFTP struct {
 	// Stall: fall silent at a request of these types. Close: end the session there.
 	Stall, Close []SFTPKind
-	// Plain: name no extensions, as old servers do.
+	// Plain: name no extensions, as old servers do. Extra: name these too.
 	Plain bool
+	Extra []string
 	// Answer answers requests in place of the real server; nil, or a nil answer: the
 	// real one does. body is what follows the request's identifier. The answers are
 	// whole packets (Packet).
@@ -98,6 +99,12 @@ func (f *Fake) sftp(ctx context.Context, ch ssh.Channel) {
 			}
 			if f.conf.SFTP.Plain && SFTPKind(p[4]) == SFTPVersion {
 				p = Packet(SFTPVersion, 3)
+			}
+			for _, name := range f.conf.SFTP.Extra {
+				if SFTPKind(p[4]) == SFTPVersion {
+					p = append(p, Packet(0, 0, name, "1")[9:]...)
+					binary.BigEndian.PutUint32(p, uint32(len(p)-4)) //nolint:gosec // short
+				}
 			}
 			writing.Lock()
 			_, _ = ch.Write(p)
