@@ -146,9 +146,34 @@ func TestBashItself(t *testing.T) {
 	withMagic := write("script", "#!/bin/sh\necho \"$1\"\n", 0o700)         //nolint:gosec // a program
 	closed := write("closed", "\x7fELF", 0o600)
 	commands := [][]string{
-		{"printf", "%s|", "a  b", "*", "a,b:c"}, {"/usr/bin/printf", "x"}, {"true"}, {"false"}, {"test", "-n", ""}, {"echo", "-n", "x"}, {"expr", "1", "+", "2"},
-		{"no-such-program"}, {"./no-such-program"}, {noMagic, "a"}, {withMagic, "a b"}, {closed}, {dir}, {"/dev/null"}, {"."}, {"sh", "-c", "exit 7"}, {"sh", "-c", "kill -9 0"}, {"cat"},
-		{"hash"}, {"enable"}, {"builtin"}, {"exec"}, {"set"}, {"eval"}, {"read"}, {"exit"}, {"env", "-i", "true"}, {"ls", "-d", "/"},
+		{"printf", "%s|", "a  b", "*", "a,b:c"},
+		{"/usr/bin/printf", "x"},
+		{"true"},
+		{"false"},
+		{"test", "-n", ""},
+		{"echo", "-n", "x"},
+		{"expr", "1", "+", "2"},
+		{"no-such-program"},
+		{"./no-such-program"},
+		{noMagic, "a"},
+		{withMagic, "a b"},
+		{closed},
+		{dir},
+		{"/dev/null"},
+		{"."},
+		{"sh", "-c", "exit 7"},
+		{"sh", "-c", "kill -9 0"},
+		{"cat"},
+		{"hash"},
+		{"enable"},
+		{"builtin"},
+		{"exec"},
+		{"set"},
+		{"eval"},
+		{"read"},
+		{"exit"},
+		{"env", "-i", "true"},
+		{"ls", "-d", "/"},
 	}
 	for name, rc := range map[string]string{
 		"plain": "", "functions": "echo() { :; }; read() { :; }; set() { :; }; hash() { :; }; enable() { :; }; eval() { :; }; exit() { :; }; printf() { :; }; ls() { :; }; true() { :; }",
@@ -238,8 +263,24 @@ func TestBashLeavesIt(t *testing.T) {
 func TestNotInBash(t *testing.T) {
 	t.Parallel()
 	for _, argv := range [][]string{
-		{"true", "'"}, {"true", `"`}, {"true", "$HOME"}, {"true", "`id`"}, {"true", "\x81"}, {"true", "\u00e9"}, {"true", "\t"}, {"true", "\x7f"},
-		{"a b"}, {"a[0]"}, {"a$"}, {"~/x"}, {"*"}, {"builtin"}, {"enable"}, {"hash"}, {"a=b"}, {"true", strings.Repeat("x", 1100)},
+		{"true", "'"},
+		{"true", `"`},
+		{"true", "$HOME"},
+		{"true", "`id`"},
+		{"true", "\x81"},
+		{"true", "\u00e9"},
+		{"true", "\t"},
+		{"true", "\x7f"},
+		{"a b"},
+		{"a[0]"},
+		{"a$"},
+		{"~/x"},
+		{"*"},
+		{"builtin"},
+		{"enable"},
+		{"hash"},
+		{"a=b"},
+		{"true", strings.Repeat("x", 1100)},
 	} {
 		if line := ssh.WrapBash(ssh.Command{Argv: argv}, "opsconductor-0123"); !strings.HasPrefix(line, startsSh) {
 			t.Errorf("%.40q goes to bash itself", argv)
