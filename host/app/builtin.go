@@ -18,7 +18,7 @@ import (
 // uncompiled are the built-in plugins that were stored at this start: nobody has
 // compiled them yet.
 type uncompiled struct {
-	artifacts map[string][]byte // by name
+	artifacts map[string][]byte // by name; compilePlugins alone has them once the host serves
 	left      atomic.Int64
 }
 
@@ -62,6 +62,7 @@ func (a *App) compilePlugins(ctx context.Context) {
 	for _, name := range slices.Sorted(maps.Keys(a.first.artifacts)) {
 		began := time.Now()
 		err := a.registry.Compile(ctx, a.first.artifacts[name])
+		delete(a.first.artifacts, name) // some MB each
 		if ctx.Err() != nil {
 			return
 		}
