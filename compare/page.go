@@ -73,13 +73,14 @@ func latency(r result, ok bool) string {
 	return fmt.Sprintf("%.2f ms", r.P50MS)
 }
 
-// busy warns of figures that were taken while other programs ran.
+// busy warns of figures that were taken while other programs ran. What was measured
+// before leaves a load of up to two for each processor.
 func (c *comparison) busy() string {
 	most := 0.0
 	for _, r := range c.results {
 		most = max(most, r.Load)
 	}
-	if most < float64(c.cores)+1 {
+	if most < float64(2*c.cores)+1 {
 		return ""
 	}
 	return fmt.Sprintf("\n**The machine was busy with other work (load up to %.0f).** Read no figure as what a system can do, and compare rows of a like load at most.\n", most)
