@@ -127,6 +127,13 @@ func awaitReady(t *testing.T, url string) {
 
 func status(t *testing.T, url string) int {
 	t.Helper()
+	code, _ := get(t, url)
+	return code
+}
+
+// get returns the status and the body of an answer.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -136,8 +143,11 @@ func status(t *testing.T, url string) int {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
-	return res.StatusCode
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
 }
 
 // TestIdentity: a host is the same one at its next start.

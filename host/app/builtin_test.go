@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -63,20 +62,8 @@ func TestServesBeforeItHasCompiled(t *testing.T) {
 // uncompiled is how many built-in plugins a host has not compiled yet, by its metrics.
 func uncompiled(t *testing.T, url string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(body), "\nopsconductor_plugins_uncompiled ")
+	_, body := get(t, url+"/metrics")
+	_, rest, _ := strings.Cut(body, "\nopsconductor_plugins_uncompiled ")
 	n, _, _ := strings.Cut(rest, "\n")
 	return n
 }

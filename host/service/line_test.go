@@ -53,6 +53,39 @@ func lines(ctx context.Context, s *service.Service, id automation.RunID, step st
 	})
 }
 
+// following is a call of Lines beside the test.
+type following struct {
+	ctx  context.Context //nolint:containedctx // the call's, which the test bounds
+	stop context.CancelFunc
+	got  chan string
+	done chan error
+	all  []string // that came
+}
+
+func (f *fixture) following(t *testing.T, run automation.RunID) *following {
+	t.Helper()
+	w := &following{got: make(chan string, 100), done: make(chan error, 1)}
+	w.ctx, w.stop = context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(w.stop)
+	go func() { w.done <- lines(w.ctx, f.Service, run, "", func(s string) { w.got <- s }) }()
+	return w
+}
+
+// want waits for these lines, the next ones.
+func (w *following) want(t *testing.T, list ...string) {
+	t.Helper()
+	for _, want := range list {
+		select {
+		case s := <-w.got:
+			if w.all = append(w.all, s); s != want {
+				t.Errorf("got %q; want %q", s, want)
+			}
+		case <-w.ctx.Done():
+			t.Fatalf("%q did not come", want)
+		}
+	}
+}
+
 // TestLinesFollowLive: who follows gets each line once and in its attempt's order,
 // whether it came while the attempt ran, with its end, or was left by a lost host.
 func TestLinesFollowLive(t *testing.T) {
@@ -60,57 +93,40 @@ func TestLinesFollowLive(t *testing.T) {
 	f := setup(t)
 	l := f.lead(t)
 	run := f.submit(t, f.fanPlan(t, 3)).ID
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	got, done := make(chan string, 100), make(chan error, 1)
-	go func() { done <- lines(ctx, f.Service, run, "", func(s string) { got <- s }) }()
-	var all []string
-	want := func(list ...string) {
-		t.Helper()
-		for _, w := range list {
-			select {
-			case s := <-got:
-				if all = append(all, s); s != w {
-					t.Errorf("got %q; want %q", s, w)
-				}
-			case <-ctx.Done():
-				t.Fatalf("%q did not come", w)
-			}
-		}
-	}
+	w := f.following(t, run)
 	key := func(step, item, attempt int) automation.AttemptKey {
 		return automation.AttemptKey{Run: run, Step: step, Item: item, Attempt: attempt}
 	}
 	l.commit(t, run, l.running(), granted(0, 0, 1), granted(0, 1, 1), granted(0, 2, 1))
 	l.part(t, key(0, 0, 1), 1, "a")
-	want("fan.0#1 1 a")
+	w.want(t, "fan.0#1 1 a")
 	l.part(t, key(0, 1, 1), 1, "x")
 	l.part(t, key(0, 0, 1), 2, "b", "c")
-	want("fan.0#1 2 b", "fan.0#1 3 c", "fan.1#1 1 x")
+	w.want(t, "fan.0#1 2 b", "fan.0#1 3 c", "fan.1#1 1 x")
 	l.endWith(t, key(0, 0, 1), "a", "b", "c", "d")
-	want("fan.0#1 4 d")
+	w.want(t, "fan.0#1 4 d")
 
 	l.part(t, key(0, 1, 1), 2, "y")
 	lost := failed(0, 1, 1)
 	lost.Outcome.Error = &automation.Error{Code: automation.CodeHostLost, Message: "its host was lost", CanRetry: true}
 	l.commit(t, run, nil, lost, granted(0, 1, 2))
-	want("fan.1#1 2 y")
+	w.want(t, "fan.1#1 2 y")
 	l.endWith(t, key(0, 1, 2), "again")
-	want("fan.1#2 1 again")
+	w.want(t, "fan.1#2 1 again")
 	l.endWith(t, key(0, 2, 1), "v", "w")
-	want("fan.2#1 1 v", "fan.2#1 2 w")
+	w.want(t, "fan.2#1 1 v", "fan.2#1 2 w")
 	l.commit(t, run, nil, granted(1, 0, 1))
 	l.endWith(t, key(1, 0, 1), "sum")
-	want("sum.0#1 1 sum")
-	if err := <-done; err != nil || len(got) != 0 {
-		t.Errorf("at the run's end: %v, %d lines more", err, len(got))
+	w.want(t, "sum.0#1 1 sum")
+	if err := <-w.done; err != nil || len(w.got) != 0 {
+		t.Errorf("at the run's end: %v, %d lines more", err, len(w.got))
 	}
 
 	// Another host, after the end, gives the same lines; and those of one step.
 	other := service.New(service.Deps{Store: f.store, Vault: f.vault, Registry: manifests{}})
-	for step, want := range map[string][]string{"": all, "sum": {"sum.0#1 1 sum"}} {
+	for step, want := range map[string][]string{"": w.all, "sum": {"sum.0#1 1 sum"}} {
 		var again []string
-		err := lines(ctx, other, run, step, func(s string) { again = append(again, s) })
+		err := lines(w.ctx, other, run, step, func(s string) { again = append(again, s) })
 		slices.Sort(again)
 		slices.Sort(want)
 		if err != nil || !slices.Equal(again, want) {
@@ -130,24 +146,10 @@ func TestLinesOfARetry(t *testing.T) {
 	f := setup(t)
 	l := f.lead(t)
 	run := f.submit(t, f.fanPlan(t, 1)).ID
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	got, done := make(chan string, 100), make(chan error, 1)
-	go func() { done <- lines(ctx, f.Service, run, "", func(s string) { got <- s }) }()
-	next := func(want string) {
-		t.Helper()
-		select {
-		case s := <-got:
-			if s != want {
-				t.Errorf("got %q; want %q", s, want)
-			}
-		case <-ctx.Done():
-			t.Fatalf("%q did not come", want)
-		}
-	}
+	w := f.following(t, run)
 	l.commit(t, run, l.running(), granted(0, 0, 1))
 	l.part(t, automation.AttemptKey{Run: run, Attempt: 1}, 1, "a")
-	next("fan.0#1 1 a")
+	w.want(t, "fan.0#1 1 a")
 	doubt := failed(0, 0, 1)
 	doubt.Outcome.State = automation.ItemUnknown
 	l.commit(t, run, nil, doubt)
@@ -155,9 +157,9 @@ func TestLinesOfARetry(t *testing.T) {
 	l.commit(t, run, nil, automation.Fact{Kind: automation.FactItemResolved, By: "ann", Told: &automation.Told{Resolution: automation.ResolutionDidNotRun}})
 	l.commit(t, run, nil, granted(0, 0, 2))
 	l.part(t, automation.AttemptKey{Run: run, Attempt: 2}, 1, "second")
-	next("fan.0#2 1 second")
-	cancel()
-	<-done
+	w.want(t, "fan.0#2 1 second")
+	w.stop()
+	<-w.done
 }
 
 // TestLinesOfMany: more attempts than one read answers for, each line once.

@@ -2,6 +2,7 @@ package ssh_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,22 @@ func startTime(t *testing.T, pid int) string {
 	return strings.Fields(string(b[strings.LastIndex(string(b), ") ")+2:]))[19]
 }
 
+// groupLeader starts a shell's text in a process group of its own, and returns it with
+// its output. Who calls it ends it.
+func groupLeader(t *testing.T, text string) (*exec.Cmd, io.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", text)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, out
+}
+
 // The text that kills works in each shell, tells another process with the same id
 // by its start, and does not touch what is outside of the group.
 func TestKillText(t *testing.T) {
@@ -31,15 +48,7 @@ func TestKillText(t *testing.T) {
 		for _, mode := range []string{"group", "one"} {
 			t.Run(name+" "+mode, func(t *testing.T) {
 				t.Parallel()
-				cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; sleep 1000 & echo $!; while :; do wait; done`)
-				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-				out, err := cmd.StdoutPipe()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := cmd.Start(); err != nil {
-					t.Fatal(err)
-				}
+				cmd, out := groupLeader(t, `trap "" TERM; sleep 1000 & echo $!; while :; do wait; done`)
 				var child int
 				if _, err := fmt.Fscan(out, &child); err != nil {
 					t.Fatal(err)
@@ -79,15 +88,7 @@ func TestKillTextWithoutProc(t *testing.T) {
 	if !mayMount(t) {
 		t.Skip("needs leave to mount")
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; echo up; exec sleep 1000`)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, out := groupLeader(t, `trap "" TERM; echo up; exec sleep 1000`)
 	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	if _, err := out.Read(make([]byte, 3)); err != nil {
 		t.Fatal(err)
@@ -124,15 +125,7 @@ func TestKillTextTakesItsTime(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\nexec /bin/sleep 0.5\n"), 0o700); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `trap "" TERM; echo up; exec sleep 1000`)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd, out := groupLeader(t, `trap "" TERM; echo up; exec sleep 1000`)
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	if _, err := out.Read(make([]byte, 3)); err != nil {
 		t.Fatal(err)

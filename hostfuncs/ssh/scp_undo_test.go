@@ -45,7 +45,7 @@ func TestSCPMove(t *testing.T) {
 		"stopped before it": {`: >"$3.there"; exec sleep 1000`, false, hostfuncs.Cancelled, "Nothing was changed: the temporary file is removed", "old"},
 		"stopped after it":  {`"$real" "$@"; : >"$3.there"; exec sleep 1000`, false, hostfuncs.Cancelled, "Whether the new file took its place is not known", "new"},
 		"cut before it":     {`: >"$3.there"; while [ -d "${3%/*}" ] && ! [ -e "$3.go" ]; do sleep 0.05; done; "$real" "$@"; : >"$3.done"`, true, hostfuncs.Lost, "Nothing was changed: the temporary file is removed", "old"},
-		"cut after it":      {`"$real" "$@"; : >"$3.there"; exec sleep 1000`, true, hostfuncs.Lost, "Whether the new file took its place is not known", "new"},
+		"cut after it":      {`"$real" "$@"; : >"$3.there"; exec sleep 20`, true, hostfuncs.Lost, "Whether the new file took its place is not known", "new"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -243,24 +243,8 @@ func TestWaitTimeout(t *testing.T) {
 func TestTimersDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	m := machine.New(machine.Limits{})
-	plan := bounded(func(s *workflow.PlanStep) { s.ItemTimeout, s.StepTimeout = time.Hour, time.Hour })
-	plan.Timeout = 24 * time.Hour
 	for i := range 5000 {
-		id := automation.RunID(fmt.Sprint("r", i))
-		if err := m.Accept(id, accepted(start()), plain{plan}); err != nil {
-			t.Fatal(err)
-		}
-		m.Grant(start(), machine.Lease{Host: "h", Epoch: 1}, 1)
-		d, err := m.Take()
-		if err != nil || len(d.Attempts) != 1 {
-			t.Fatalf("granted %v (%v)", d.Attempts, err)
-		}
-		if err := m.Handle(id, outcome(d.Attempts[0], start(), &automation.Outcome{State: automation.ItemSucceeded})); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := m.Take(); err != nil {
-			t.Fatal(err)
-		}
+		endOne(t, m, automation.RunID(fmt.Sprint("r", i)))
 	}
 	if n := m.Timers(); n > 2000 {
 		t.Errorf("%d timers are kept for no run at all", n)
