@@ -1,6 +1,9 @@
 package ssh
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Wrap returns the exec request's command and the bytes that go before the
 // command's standard input.
@@ -76,4 +79,29 @@ func GuardFollow(o Options, token string, c Command) (follow Command, nonce stri
 	defer func() { _ = p.Close() }()
 	r := &guarded{pool: p, cmd: c, guard: Guard{Token: token}, hash: c.Hash(), nonce: newNonce()}
 	return r.follow(), r.nonce
+}
+
+// RemoteSum is the hash that a server makes of a file.
+func (p *Pool) RemoteSum(ctx context.Context, e Endpoint, name string) (sum string, err error) {
+	err = p.withFiles(ctx, e, func(ctx context.Context, f *files) error {
+		sum = f.remoteSum(ctx, name)
+		return nil
+	})
+	return sum, err
+}
+
+// EndAndAct lets a call for files end and begin to act, in that order or in the other,
+// and returns what each says. The work then ends with the error did.
+func (p *Pool) EndAndAct(ended context.Context, endFirst bool, did error) (end, act error) {
+	f := &files{pool: p, broken: make(chan struct{})}
+	done := make(chan error, 1)
+	if !endFirst {
+		act = f.enter(context.Background())
+		done <- did
+	}
+	end = f.wait(ended, done)
+	if endFirst {
+		act = f.enter(ended)
+	}
+	return end, act
 }

@@ -53,31 +53,6 @@ func TestFileFunctionBounds(t *testing.T) {
 	wantError(t, putErr, hostfuncs.BadRequest, hostfuncs.Before, "more than permission bits")
 }
 
-// A session that the server ends in the middle of a file is not the file's end.
-func TestGetEndsEarly(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "f")
-	if err := os.WriteFile(path, bytes.Repeat([]byte("x"), 100_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	reads := 0
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
-		if kind == sshtest.SFTPStat { // of no known length, so it is read piece by piece
-			return sshtest.Packet(sshtest.SFTPAttrs, id, attrs(0, 0o100600))
-		}
-		if kind == sshtest.SFTPRead {
-			if reads++; reads > 1 {
-				return []byte{0, 0, 0, 1}
-			}
-		}
-		return nil
-	}})
-	got, err := p.Get(t.Context(), e, path, 1<<20)
-	if err == nil {
-		t.Errorf("%d bytes were taken for the file", len(got.Content))
-	}
-}
-
 // A file is flushed before it takes its place, where the server can, and a call that
 // ends before it takes its place leaves it where it was.
 func TestPutFlushes(t *testing.T) {

@@ -151,6 +151,7 @@ func TestPutErrors(t *testing.T) {
 	}{
 		"":                                    {hostfuncs.BadRequest, "path is empty"},
 		dir + "/":                             {hostfuncs.BadRequest, "names a folder"},
+		dir + "/.":                            {hostfuncs.BadRequest, "names a folder"},
 		dir + "/..":                           {hostfuncs.BadRequest, "names a folder"},
 		dir + "/a\x00b":                       {hostfuncs.BadRequest, "NUL"},
 		dir + strings.Repeat("/x", 2048):      {hostfuncs.BadRequest, "4096 is the most"},
@@ -232,15 +233,21 @@ func TestGet(t *testing.T) {
 	if got, err := p.Get(t.Context(), e, "/proc/version", 1<<16); err != nil || !bytes.Equal(got.Content, want) || got.Size != 0 {
 		t.Errorf("a file of /proc, which says it has 0 bytes: %q %v, want %q", got.Content, err, want)
 	}
+	if got, err := p.Get(t.Context(), e, "/proc/version", len(want)); err != nil || !bytes.Equal(got.Content, want) {
+		t.Errorf("at most as much as there is: %q %v, want %q", got.Content, err, want)
+	}
+	if err := syscall.Mkfifo(path+"pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		limit int
 		code  hostfuncs.Code
 		words string
 	}{
 		path:               {len(big) - 1, hostfuncs.OutputLimit, "more than"},
-		"/proc/version":    {10, hostfuncs.OutputLimit, "more than 10 bytes"},
+		"/proc/version":    {len(want) - 1, hostfuncs.OutputLimit, fmt.Sprintf("more than %d bytes", len(want)-1)},
 		dir:                {10, hostfuncs.BadRequest, "is a folder"},
-		"/dev/zero":        {10, hostfuncs.BadRequest, "is a device"},
+		path + "pipe":      {10, hostfuncs.BadRequest, "is a device, socket or pipe"},
 		dir + "/none":      {10, hostfuncs.BadRequest, "no such file"},
 		"":                 {10, hostfuncs.BadRequest, "empty"},
 		"/proc/self/mem":   {10, hostfuncs.Protocol, "SFTP status 4"},
@@ -256,7 +263,7 @@ func TestStat(t *testing.T) {
 	p, e, dir := filesOn(t)
 	path := filepath.Join(dir, "f")
 	at := time.Unix(1_700_000_000, 0).UTC()
-	if err := errors.Join(os.WriteFile(path, []byte("12345"), 0o600), os.Chmod(path, 0o4711|os.ModeSetuid), os.Chtimes(path, at, at), os.Symlink("f\xff", path+"l"), os.Symlink("f", path+"m")); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte("12345"), 0o600), os.Chmod(path, 0o4711|os.ModeSetuid), os.Chtimes(path, at, at), os.Symlink("f\xff", path+"l"), os.Symlink("f", path+"m"), syscall.Mkfifo(path+"pipe", 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -269,7 +276,7 @@ func TestStat(t *testing.T) {
 		{path + "m", false, "link 1 f"},
 		{path + "l", false, "link 2 f\xff"},
 		{dir, false, "folder "},
-		{"/dev/null", false, "other 0 "},
+		{path + "pipe", false, "other 0 "},
 	} {
 		got, err := p.Stat(t.Context(), e, tc.name, tc.follow)
 		if err != nil || got == nil || !strings.HasPrefix(fmt.Sprintf("%s %d %s", got.Type, got.Size, got.Link), tc.want) {

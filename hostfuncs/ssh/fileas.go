@@ -147,8 +147,8 @@ func (f *files) notBecome(lacks BecomeCause) error {
 	_, said := f.opening.state()
 	b := f.endpoint.actor
 	if strings.Contains(string(said), f.nonce+noServerMark) {
-		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has no sftp-server that %s could start (looked for at %s); install OpenSSH's, or act on the file by ssh_exec",
-			f.endpoint.place(), b.user(), strings.ReplaceAll(fileServers, " ", ", "))
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w as %s: there is no sftp-server that %[3]s could start (looked for at %s); install OpenSSH's, or act on the file by ssh_exec",
+			f.endpoint.place(), errNoSFTP, b.user(), strings.ReplaceAll(fileServers, " ", ", "))
 	}
 	err := b.failed(f.endpoint.place(), b.why(f.nonce, said, lacks), cleaned(string(said), f.nonce))
 	err.Message = strings.NewReplacer("The command did not run", "Nothing was done there", "set pty: true, or take requiretty out there", "take requiretty out there").Replace(err.Message)

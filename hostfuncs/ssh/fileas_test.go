@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -101,6 +102,9 @@ func allAs(t *testing.T, p *ssh.Pool, e ssh.Endpoint, dir string) {
 	// The owner that is there stays when the content is replaced.
 	if w, err := p.Put(ctx, e, ssh.Put{Path: name, Content: []byte("new")}); err != nil || *w.UID != 1 || w.Mode != 0o600 {
 		t.Errorf("put over it: %+v, %v; want user 1 and mode 0600 as before", w, err)
+	}
+	if uid, gid, mode := ownerOf(t, name); uid != 1 || gid != 0 || mode != 0o600 {
+		t.Errorf("on disk it is then of %d:%d with mode %o, want 1:0 and 600", uid, gid, mode)
 	}
 	if list, err := p.List(ctx, e, dir+"/a b", 10); err != nil || len(list.Entries) != 1 || list.Entries[0].Name != "it's" {
 		t.Errorf("list: %+v, %v; want one file and nothing left over", list, err)
@@ -200,6 +204,32 @@ func TestFilesAsFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the other user has no SFTP, the one who logs in does not read and write in that
+// user's place, by scp.
+func TestFilesAsNotBySCP(t *testing.T) {
+	t.Parallel()
+	needs(t, "sudo")
+	needSCP(t)
+	user := newAccount(t, "/bin/sh")
+	sudoers(t, user.name+" ALL=(ALL) NOPASSWD: ALL")
+	dir := closed(t)
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(dir+"/there", []byte("x"), 0o600), os.Chmod(dir+"/there", 0o666)); err != nil { //nolint:gosec // that account may do all there
+		t.Fatal(err)
+	}
+	for server, words := range map[string]string{"none": "there is no sftp-server that root could start", "../../bin/echo": "did not speak it"} {
+		e := as(accountServer(t, `ForceCommand exec /bin/sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed 's#/usr/[a-z/]*sftp-server#/usr/bin/`+server+`#g')"`), user)
+		p := pool(t, quick())
+		_, err := p.Put(t.Context(), e.As(&ssh.Become{}), ssh.Put{Path: dir + "/f", Content: []byte("x"), Begin: never(t)})
+		wantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "no SFTP as root", words)
+		_, err = p.Get(t.Context(), e.As(&ssh.Become{}), dir+"/there", 10)
+		wantError(t, err, hostfuncs.Protocol, hostfuncs.Before, "no SFTP as root", words)
+		if _, err := p.Get(t.Context(), e, dir+"/there", 10); err != nil {
+			t.Errorf("the one who logs in, by scp: %v", err)
+		}
+	}
+	only(t, dir, "there")
 }
 
 // The host functions take become, with a credential of its own, and state the owner;

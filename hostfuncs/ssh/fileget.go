@@ -92,26 +92,48 @@ func (f *files) tooLong(doing string, limit int) error {
 // errLong: a file has more bytes than its reader wants.
 var errLong = errors.New("more than was wanted")
 
+// packet is how much of a file one request asks for: what servers have to give
+// (draft-ietf-secsh-filexfer-02 section 3).
+const packet = 32 << 10
+
 // read hands a file on, in order, until its end; errLong when it has more than
-// limit bytes. Requests for a long file travel concurrently; one that says it is
-// small, or nothing, is read packet by packet.
+// limit bytes. Requests for a long file travel concurrently, until the server answers
+// one with a part; one that says it is small, or nothing, is read packet by packet.
 func (f *files) read(ctx context.Context, file *sftp.File, limit int64, to func([]byte)) error {
 	f.lift(2*limit+2*piece, func() { f.cut(errFlood) })
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err //nolint:wrapcheck // the caller says what was tried
 	}
-	_, err := file.WriteTo(&sink{ctx: ctx, room: limit, to: to})
-	if err == nil && (f.cutBy() != nil || f.ended.Load()) {
-		err = io.ErrUnexpectedEOF // that was no end of the file
+	s := &sink{ctx: ctx, room: limit, to: to}
+	_, err := file.WriteTo(s)
+	if errors.Is(err, errGap) {
+		return s.rest(file)
 	}
-	return err //nolint:wrapcheck // the caller says what was tried
+	if err != nil {
+		return err //nolint:wrapcheck // the caller says what was tried
+	}
+	if end, _ := file.Seek(0, io.SeekCurrent); end-s.taken >= packet {
+		return errNothing
+	}
+	return nil
 }
 
-// sink takes a file's content until there is no room or its context ends.
+// errNothing: a server answered a request for a part of a file with no bytes of it, and
+// later ones with more. The client has left that part out.
+var errNothing = errors.New("no bytes in the middle of a file")
+
+// errGap: bytes are missing between what was read and what comes. The client asks for
+// the next packet before it has the last, and takes a part of one for the whole of it:
+// some servers give only a part, and so does any when a file grows while it is read.
+var errGap = errors.New("a part of a packet, and then another packet")
+
+// sink takes a file's content until there is no room, or a gap, or its context ends.
 type sink struct {
-	ctx  context.Context //nolint:containedctx // of the one call that reads
-	room int64
-	to   func([]byte)
+	ctx   context.Context //nolint:containedctx // of the one call that reads
+	room  int64
+	taken int64
+	part  bool // the last piece was not a whole packet
+	to    func([]byte)
 }
 
 // Write hands a piece on.
@@ -119,24 +141,37 @@ func (s *sink) Write(b []byte) (int, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err //nolint:wrapcheck // the caller says what was tried
 	}
+	if s.part {
+		return 0, errGap
+	}
 	if s.room -= int64(len(b)); s.room < 0 {
 		return 0, errLong
 	}
+	s.part = len(b) < packet
+	s.taken += int64(len(b))
 	s.to(b)
 	return len(b), nil
 }
 
-// hashOf returns the SHA-256 of an open file; "" when it has other than want bytes.
-func (f *files) hashOf(ctx context.Context, file *sftp.File, want int64) (string, error) {
-	sum, n := sha256.New(), int64(0)
-	err := f.read(ctx, file, want, func(b []byte) { n += int64(len(b)); _, _ = sum.Write(b) })
+// rest reads on from where a gap began, one packet after another.
+func (s *sink) rest(file *sftp.File) error {
+	if _, err := file.Seek(s.taken, io.SeekStart); err != nil {
+		return err //nolint:wrapcheck // the caller says what was tried
+	}
+	s.part = false
+	_, err := io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{file}, make([]byte, packet))
+	return err //nolint:wrapcheck // the caller says what was tried
+}
+
+// hashOf returns the SHA-256 of an open file; "" when it has more than most bytes.
+func (f *files) hashOf(ctx context.Context, file *sftp.File, most int64) (string, error) {
+	sum := sha256.New()
+	err := f.read(ctx, file, most, func(b []byte) { _, _ = sum.Write(b) })
 	switch {
 	case errors.Is(err, errLong):
 		return "", nil
 	case err != nil:
 		return "", err
-	case n != want:
-		return "", nil
 	}
 	return hexSum(sum), nil
 }

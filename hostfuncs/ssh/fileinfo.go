@@ -182,7 +182,7 @@ func (f *files) list(ctx context.Context, name string, limit int) (Listing, erro
 	}
 	out := Listing{Truncated: !whole}
 	for _, info := range infos {
-		if n := info.Name(); n == "" || n == "." || n == ".." || strings.ContainsAny(n, "/\x00") {
+		if n := info.Name(); n == "." || n == ".." || strings.ContainsAny(n, "/\x00") {
 			return Listing{}, hostfuncs.Errorf(hostfuncs.Protocol, f.phase(), "%s on %s: the server names an entry that cannot be in a folder (%.100q); its SFTP server is not to be trusted", doing, f.endpoint.place(), n)
 		}
 		if len(out.Entries) == limit {

@@ -208,7 +208,7 @@ func (f *files) start(ctx context.Context) error {
 // hello asks for the version.
 func (f *files) hello(ctx context.Context) error {
 	var err error
-	f.client, err = sftp.NewClientPipe(f.pipe, private{f.ch}, sftp.UseConcurrentWrites(true))
+	f.client, err = sftp.NewClientPipe(f.pipe, private{f.ch}, sftp.UseConcurrentWrites(true), sftp.MaxPacket(packet))
 	if err == nil {
 		return nil
 	}
@@ -217,7 +217,7 @@ func (f *files) hello(ctx context.Context) error {
 	case f.cutBy() == nil && f.ended.Load() && !f.conn.answers():
 		return hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.Before, "%s granted SFTP, and then the connection was lost: %w", f.endpoint.place(), err)
 	case f.cutBy() == nil && f.endpoint.actor != nil:
-		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s started an SFTP server as %s that did not speak SFTP (%.200q)%s", f.endpoint.place(), f.endpoint.who(), err.Error(), f.complaint())
+		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w as %s: the SFTP server that was started did not speak it (%.200q)%s", f.endpoint.place(), errNoSFTP, f.endpoint.who(), err.Error(), f.complaint())
 	case f.cutBy() == nil:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s granted SFTP and then did not speak it (%.200q): there is %w, no program behind the subsystem, a forced command, or text that the login shell prints", f.endpoint.place(), err.Error(), errNoSFTP)
 	}
@@ -285,9 +285,9 @@ func (f *files) act(ctx context.Context, begin Begin, hash string) error {
 	return f.enter(ctx)
 }
 
-// enter begins to act, unless the call has ended.
+// enter begins to act, once, unless the call has ended.
 func (f *files) enter(ctx context.Context) error {
-	if f.stage.CompareAndSwap(looking, acting) || f.stage.Load() == acting {
+	if f.stage.CompareAndSwap(looking, acting) {
 		return nil
 	}
 	return hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", f.endpoint.place())

@@ -158,7 +158,7 @@ func (s *scp) receive(name string, limit int) (File, error) {
 	case !ok:
 		return File{}, s.refusal("C" + line)
 	case size > int64(limit):
-		return File{}, errLong
+		return File{FileInfo: FileInfo{Mode: mode}}, errLong
 	}
 	s.lift(size, func() { s.cut(errFlood) })
 	out := File{FileInfo: FileInfo{Name: path.Base(name), Type: FileRegular, Size: size, Mode: mode}, Content: make([]byte, size), OverSCP: true}

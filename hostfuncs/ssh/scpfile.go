@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"opsconductor.dev/hostfuncs"
 )
 
-// getSCP is Get over scp. With acted its errors are of phase after.
+// getSCP is Get over scp. With acted its errors are of phase after. With one of code
+// output_limit comes the mode of the file.
 func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, acted bool) (File, error) {
 	doing := fmt.Sprintf("read %.300q", name)
 	var out File
@@ -34,7 +34,10 @@ func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, a
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case codeOf(err) == hostfuncs.OutputLimit: // so the work has ended, and nobody else writes there
+		return File{FileInfo: out.FileInfo}, err
+	case err != nil:
 		return File{}, err
 	}
 	sum := sha256.Sum256(out.Content)
@@ -64,25 +67,31 @@ func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 		return Written{}, err
 	case !shell && owned:
 		return Written{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "write %.300q on %s: it has %w and no shell, and scp cannot set an owner; leave the owner out", w.Path, e.place(), errNoSFTP)
-	case ctx.Err() != nil:
-		return Written{}, hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", e.place())
 	}
 	if w.Begin != nil {
 		if err := w.Begin(ctx, w.Hash()); err != nil {
 			return Written{}, asError(err)
 		}
 	}
+	if ctx.Err() != nil {
+		return Written{}, hostfuncs.Ended(ctx, hostfuncs.Before, "on %s nothing was changed", e.place())
+	}
 	out.Changed, out.Atomic = true, shell
 	out.Mode, err = p.writeSCP(ctx, e, w, out)
 	return out, err
 }
 
-// occupantSCP returns the file that is at a path, if it is no longer than what is to
-// go there; else one of mode 0644 without a hash: what may not be done is refused
-// when it is tried.
+// occupantSCP returns the file that is at a path, without a hash where it is longer than
+// what is to go there; one of mode 0644 where there is none. What may not be done is
+// refused when it is tried.
 func (p *Pool) occupantSCP(ctx context.Context, e Endpoint, w Put) (File, error) {
 	there, err := p.getSCP(ctx, e, w.Path, len(w.Content), false)
-	if slices.Contains([]hostfuncs.Code{hostfuncs.OutputLimit, hostfuncs.Denied, hostfuncs.BadRequest}, codeOf(err)) {
+	switch code := codeOf(err); {
+	case code == hostfuncs.OutputLimit:
+		return there, nil
+	case code == hostfuncs.Denied && w.Mode == nil: // not to show to all what was shown to some
+		return File{}, hostfuncs.Errorf(code, hostfuncs.Before, "write %.300q on %s: user %s may not read the file that is there, and so not keep its mode; give a mode", w.Path, e.place(), e.Credential.Username)
+	case code == hostfuncs.Denied, code == hostfuncs.BadRequest:
 		return File{FileInfo: FileInfo{Mode: 0o644}}, nil
 	}
 	return there, err
@@ -113,21 +122,27 @@ func (p *Pool) hasShell(ctx context.Context, e Endpoint) (bool, error) {
 // writeSCP sends the content and returns the file's mode: with a shell beside its
 // place, from where it is moved when it is whole; else straight to its place.
 func (p *Pool) writeSCP(ctx context.Context, e Endpoint, w Put, out Written) (uint32, error) {
-	if !out.Atomic {
-		mode, err := p.sendSCP(ctx, e, w.Path, w, *w.Mode, out.SHA256)
-		if err != nil {
-			failed := asError(err)
+	name, mode := w.Path, *w.Mode
+	if out.Atomic {
+		name, mode = path.Join(path.Dir(w.Path), "."+newNonce()), privateMode
+	}
+	mode, err := p.sendSCP(ctx, e, name, w, mode, out.SHA256)
+	if err != nil {
+		failed := asError(err)
+		switch {
+		case failed.Phase == hostfuncs.Before: // nothing was sent
+		case out.Atomic:
+			failed = p.undoSCP(ctx, e, name, false, failed)
+		default:
 			failed.Message += ". The file at the path may be the old one, a part of the new one, or the new one"
-			return 0, failed
 		}
+		return 0, failed
+	}
+	if !out.Atomic {
 		return mode, nil
 	}
-	temp := path.Join(path.Dir(w.Path), "."+newNonce())
-	if _, err := p.sendSCP(ctx, e, temp, w, privateMode, out.SHA256); err != nil {
-		return 0, p.undoSCP(ctx, e, temp, false, asError(err))
-	}
-	if err := p.moveSCP(ctx, e, temp, w); err != nil {
-		return 0, p.undoSCP(ctx, e, temp, true, sent(err))
+	if err := p.moveSCP(ctx, e, name, w); err != nil {
+		return 0, p.undoSCP(ctx, e, name, true, sent(err))
 	}
 	return *w.Mode, nil
 }
@@ -188,23 +203,26 @@ func (p *Pool) sendSCP(ctx context.Context, e Endpoint, name string, w Put, mode
 	return back.Mode, nil
 }
 
-// moveText gives a file its mode and owner and moves it to its place. Arguments:
-// the file, the place, the mode, the owner or nothing.
+// moveText gives a file its mode and owner and moves it to its place. Arguments: the
+// file, the place, the mode, user and group; of these nothing is that of the file that is
+// there.
 const moveText = `if [ -d "$2" ]; then echo "it is a directory, or a link to one" >&2; exit 1; fi
-[ -z "$4" ] || chown -- "$4" "$1" || exit 1
+owner() { ls -nd -- "$1" | { read -r mode links user group rest && echo "$user:$group"; }; }
+u=$4 g=$5
+if [ -f "$2" ] && ! [ -h "$2" ]; then o=$(owner "$2"); u=${u:-${o%:*}} g=${g:-${o#*:}}; fi
+[ -z "$u$g" ] || [ "$u:$g" = "$(owner "$1")" ] || chown -- "$u${g:+:$g}" "$1" || exit 1
 chmod -- "$3" "$1" && mv -f -- "$1" "$2"
 `
 
 func (p *Pool) moveSCP(ctx context.Context, e Endpoint, temp string, w Put) error {
-	owner := ""
-	if w.UID != nil {
-		owner = fmt.Sprint(*w.UID)
-	}
-	if w.GID != nil {
-		owner += fmt.Sprintf(":%d", *w.GID)
+	decimal := func(n *uint32) string {
+		if n == nil {
+			return ""
+		}
+		return fmt.Sprint(*n)
 	}
 	r, err := p.Exec(ctx, e, Command{
-		Argv: []string{"/bin/sh", "-s", "--", temp, w.Path, octal(*w.Mode), owner}, Stdin: []byte(moveText),
+		Argv: []string{"/bin/sh", "-s", "--", temp, w.Path, octal(*w.Mode), decimal(w.UID), decimal(w.GID)}, Stdin: []byte(moveText),
 		Timeout: p.opt.FileTimeout, MaxOutput: maxWords,
 	})
 	if err != nil {

@@ -30,6 +30,7 @@ const (
 	SFTPReaddir  SFTPKind = 12
 	SFTPRemove   SFTPKind = 13
 	SFTPMkdir    SFTPKind = 14
+	SFTPRmdir    SFTPKind = 15
 	SFTPStat     SFTPKind = 17
 	SFTPRename   SFTPKind = 18
 	SFTPReadlink SFTPKind = 19
@@ -51,7 +52,7 @@ type SFTP struct {
 	Extra []string
 	// Answer answers requests in place of the real server; nil, or a nil answer: the
 	// real one does. body is what follows the request's identifier. The answers are
-	// whole packets (Packet).
+	// whole packets (Packet); one of no bytes ends the session there.
 	Answer func(kind SFTPKind, id uint32, body []byte) []byte
 }
 
@@ -140,6 +141,9 @@ func (f *Fake) filter(ctx context.Context, ch ssh.Channel, to io.Writer, writing
 		}
 		if conf.Answer != nil {
 			if answer := conf.Answer(kind, id, p[9:]); answer != nil {
+				if len(answer) == 0 {
+					return
+				}
 				writing.Lock()
 				_, _ = ch.Write(answer)
 				writing.Unlock()
