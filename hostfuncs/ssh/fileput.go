@@ -48,9 +48,14 @@ func (w *Written) belong(uid, gid int) {
 
 // Hash returns the SHA-256, in hexadecimal, of what is to be written and where.
 func (w Put) Hash() string {
+	sum := sha256.Sum256(w.Content)
+	return w.hash(hex.EncodeToString(sum[:]))
+}
+
+// hash is Hash where that of the content is known.
+func (w Put) hash(content string) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "put,%d:%s,%d:", len(w.Path), w.Path, len(w.Content))
-	h.Write(w.Content)
+	fmt.Fprintf(h, "put,%d:%s,%d:%s", len(w.Path), w.Path, len(w.Content), content)
 	for _, n := range []*uint32{w.Mode, w.UID, w.GID} {
 		if n == nil {
 			h.Write([]byte(",-"))
@@ -123,7 +128,7 @@ func (f *files) put(ctx context.Context, w Put) (Written, error) {
 	if same && w.fits(*there) {
 		return out, nil
 	}
-	if err := f.act(ctx, w.Begin, w.Hash()); err != nil {
+	if err := f.act(ctx, w.Begin, w.hash(out.SHA256)); err != nil {
 		return out, err
 	}
 	out.Changed = true
@@ -287,12 +292,12 @@ func (f *files) write(ctx context.Context, temp string, w Put, want *Written) er
 			return fmt.Errorf("flush it to disk: %w", err)
 		}
 	}
-	if err := f.verify(ctx, file, temp, w.Path, *want); err != nil {
-		return err
-	}
 	info, err := file.Stat()
 	if err != nil {
 		return err //nolint:wrapcheck // the caller says what was tried
+	}
+	if err := f.verify(ctx, file, written{temp, info.Size(), w, *want}); err != nil {
+		return err
 	}
 	if err := setAttributes(file, w, newFileInfo(info)); err != nil {
 		return fmt.Errorf("set owner and mode: %w", err)

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -67,6 +68,9 @@ var (
 // chatter is how many bytes a server may send in a session beside contents and
 // lists.
 const chatter = 1 << 20
+
+// readAhead is how many bytes of the server's are taken from the connection at a time.
+const readAhead = 64 << 10
 
 // shutTries is how often a session is begun that the server shuts in place of an answer.
 const shutTries = 4
@@ -141,7 +145,7 @@ func (p *Pool) newFiles(e Endpoint, c *conn, ch channel) *files {
 
 // pump hands on what the server sends. It ends with the channel.
 func (f *files) pump() {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, readAhead)
 	for {
 		n, err := f.ch.Read(buf)
 		if n > 0 {
@@ -208,7 +212,7 @@ func (f *files) start(ctx context.Context) error {
 // hello asks for the version.
 func (f *files) hello(ctx context.Context) error {
 	var err error
-	f.client, err = sftp.NewClientPipe(f.pipe, private{f.ch}, sftp.UseConcurrentWrites(true), sftp.MaxPacket(packet))
+	f.client, err = sftp.NewClientPipe(bufio.NewReaderSize(f.pipe, readAhead), private{f.ch}, sftp.UseConcurrentWrites(true), sftp.MaxPacket(packet))
 	if err == nil {
 		return nil
 	}

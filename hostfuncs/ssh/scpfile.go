@@ -69,7 +69,7 @@ func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 		return Written{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "write %.300q on %s: it has %w and no shell, and scp cannot set an owner; leave the owner out", w.Path, e.place(), errNoSFTP)
 	}
 	if w.Begin != nil {
-		if err := w.Begin(ctx, w.Hash()); err != nil {
+		if err := w.Begin(ctx, w.hash(out.SHA256)); err != nil {
 			return Written{}, asError(err)
 		}
 	}
