@@ -63,7 +63,7 @@ func TestPutFlushes(t *testing.T) {
 		defer cancel(nil)
 		var mu sync.Mutex
 		var asked []string
-		p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
+		p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

@@ -23,6 +23,12 @@ func hostile(t *testing.T, c sshtest.SFTP) (*ssh.Pool, ssh.Endpoint) {
 	return pool(t, ssh.Options{FileTimeout: 500 * time.Millisecond, OpenTimeout: time.Second}), fakeEndpoint(fake(t, sshtest.FakeConfig{SFTP: &c}))
 }
 
+// lying returns a pool of the usual patience and an endpoint whose SFTP lies.
+func lying(t *testing.T, c sshtest.SFTP) (*ssh.Pool, ssh.Endpoint) {
+	t.Helper()
+	return pool(t, ssh.Options{}), fakeEndpoint(fake(t, sshtest.FakeConfig{SFTP: &c}))
+}
+
 // attrs are the attributes of a file: size and mode.
 func attrs(size uint64, mode uint32) []byte {
 	return sshtest.Packet(0, 0x05, uint32(size>>32), uint32(size), mode)[5:] //nolint:gosec // the two halves
@@ -190,7 +196,7 @@ func TestSFTPLies(t *testing.T) {
 func TestSFTPCorrupts(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
 		if kind == sshtest.SFTPWrite {
 			return sshtest.Packet(sshtest.SFTPStatus, id, uint32(0), "ok", "") // and nothing is written
 		}
@@ -209,7 +215,7 @@ func TestPutPrivate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	modes := make(chan os.FileMode, 10)
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, _ []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, _ []byte) []byte {
 		if kind == sshtest.SFTPWrite {
 			found, _ := filepath.Glob(filepath.Join(dir, ".opsconductor-*"))
 			for _, f := range found {
@@ -235,7 +241,7 @@ func TestPutNotAtomic(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	var refuse atomic.Bool
-	p, e := hostile(t, sshtest.SFTP{Plain: true, Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Plain: true, Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
 		if kind == sshtest.SFTPRename && bytes.HasSuffix(body, []byte("/f")) && refuse.CompareAndSwap(true, false) {
 			return sshtest.Packet(sshtest.SFTPStatus, id, uint32(4), "Failure", "")
 		}

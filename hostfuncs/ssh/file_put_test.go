@@ -22,7 +22,7 @@ import (
 // is true of, by the request's body.
 func refusing(t *testing.T, no func(kind sshtest.SFTPKind, body string) bool) (*ssh.Pool, ssh.Endpoint) {
 	t.Helper()
-	return hostile(t, sshtest.SFTP{Plain: true, Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
+	return lying(t, sshtest.SFTP{Plain: true, Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
 		if slices.Contains([]sshtest.SFTPKind{sshtest.SFTPRename, sshtest.SFTPRemove, sshtest.SFTPRmdir}, kind) && no(kind, string(body)) {
 			return sshtest.Packet(sshtest.SFTPStatus, id, uint32(4), "Failure", "")
 		}
@@ -106,7 +106,7 @@ func TestPutOver(t *testing.T) {
 		if err := errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Chmod(path, 0o640)); err != nil { //nolint:gosec // the mode to keep
 			t.Fatal(err)
 		}
-		p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
+		p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
 			if kind == sshtest.SFTPOpen && bytes.Contains(body, []byte(path)) {
 				return sshtest.Packet(sshtest.SFTPStatus, id, status, "no", "")
 			}
@@ -129,7 +129,7 @@ func TestPutOver(t *testing.T) {
 	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o644 {
 		t.Errorf("at its place is %v (%v), want a file of mode 0644", info.Mode(), err)
 	}
-	p, e = hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
+	p, e = lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, body []byte) []byte {
 		if kind == sshtest.SFTPLstat && bytes.HasSuffix(body, []byte("/keep")) {
 			return sshtest.Packet(sshtest.SFTPAttrs, id, attrs(4, 0o600)) // no type
 		}
@@ -146,7 +146,7 @@ func TestPutTemporary(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var opened []string
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, body []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, body []byte) []byte {
 		if kind == sshtest.SFTPOpen {
 			opened = append(opened, regexp.MustCompile(`/[^\x00]+`).FindString(string(body)))
 		}
@@ -172,7 +172,7 @@ func TestPutTemporary(t *testing.T) {
 func TestPutFlooded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
 		if kind == sshtest.SFTPWrite {
 			return sshtest.Packet(sshtest.SFTPStatus, id, uint32(0), strings.Repeat("x", 200_000), "")
 		}
@@ -228,7 +228,7 @@ func TestEndsWhileLooking(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := make(chan struct{})
-	p, e := hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, body []byte) []byte {
+	p, e := lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, _ uint32, body []byte) []byte {
 		if kind == sshtest.SFTPStat && bytes.HasSuffix(body, []byte(dir)) { // the last look
 			cancel(errOperator)
 		}

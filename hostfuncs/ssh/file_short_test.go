@@ -75,14 +75,14 @@ func TestGetParts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, e := hostile(t, partly(tc.size, 0o100644, tc.part))
+			p, e := lying(t, partly(tc.size, 0o100644, tc.part))
 			got, err := p.Get(t.Context(), e, "/f", len(whole))
 			if err != nil || !bytes.Equal(got.Content, tc.want) || got.SHA256 != sum(tc.want) {
 				t.Errorf("%d bytes (%v), want the %d that stand there", len(got.Content), err, len(tc.want))
 			}
 		})
 	}
-	p, e := hostile(t, partly(300_000, 0o100644, func(at uint64, length uint32) []byte {
+	p, e := lying(t, partly(300_000, 0o100644, func(at uint64, length uint32) []byte {
 		if at == 65_536 {
 			return []byte{}
 		}

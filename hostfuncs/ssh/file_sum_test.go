@@ -160,8 +160,9 @@ func TestPutNotSummed(t *testing.T) {
 	needs(t, "sudo")
 	user := newAccount(t, "/bin/sh")
 	sudoers(t, user.name+" ALL=(ALL) NOPASSWD: ALL")
-	dir, seen := closed(t), filepath.Join(t.TempDir(), "seen")
-	if err := errors.Join(os.WriteFile(seen, nil, 0o600), os.Chmod(seen, 0o666)); err != nil { //nolint:gosec // whoever runs the script writes there
+	dir, log := closed(t), closed(t)
+	seen := log + "/seen"
+	if err := errors.Join(os.WriteFile(seen, nil, 0o600), os.Chmod(seen, 0o666), os.Chmod(log, 0o755)); err != nil { //nolint:gosec // whoever runs the command writes there
 		t.Fatal(err)
 	}
 	srv := accountServer(t, fmt.Sprintf(`ForceCommand case "$SSH_ORIGINAL_COMMAND" in *sha256sum*) echo asked >>%s ;; esac; eval "$SSH_ORIGINAL_COMMAND"`, seen))

@@ -150,7 +150,7 @@ func TestListedNames(t *testing.T) {
 func naming(t *testing.T, name string) (*ssh.Pool, ssh.Endpoint) {
 	t.Helper()
 	told := false
-	return hostile(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
+	return lying(t, sshtest.SFTP{Answer: func(kind sshtest.SFTPKind, id uint32, _ []byte) []byte {
 		if kind != sshtest.SFTPReaddir {
 			return nil
 		}

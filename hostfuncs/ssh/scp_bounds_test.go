@@ -155,20 +155,25 @@ func TestSCPEndless(t *testing.T) {
 			t.Errorf("%q, mode %o (%v), want 123 and 644", got.Content, got.Mode, err)
 		}
 	})
-	for name, said := range map[string]string{
-		"at once":          `printf '\001scp: no, not at all\n'; exit 1`,
-		"after the header": `printf '\000'; head -n 1 >/dev/null; printf '\001scp: no, not at all\n'; exit 1`,
-		"at the end":       `printf '\000\000\000'; sleep 0.1; printf '\001scp: no, not at all\n'; exit 1`,
+	const one, rest = `printf '\000'; head -n 1 >$(mktemp -p %[1]s); printf '\000'; `, "may be the old one, a part of the new one"
+	for name, tc := range map[string]struct {
+		said  string
+		code  hostfuncs.Code
+		words string
+	}{
+		"at once":              {`printf '\001scp: no, not at all\n'; exit 1`, hostfuncs.Protocol, `("scp: no, not at all`},
+		"by another program":   {`echo "Welcome to your router"; exit 1`, hostfuncs.Protocol, `("Welcome to your router`},
+		"after the header":     {`printf '\000'; head -n 1 >$(mktemp -p %[1]s); printf '\001scp: no, not at all\n'; exit 1`, hostfuncs.Protocol, "no, not at all"},
+		"in the middle":        {one + `printf '\001scp: no, not at all\n'; exit 1`, hostfuncs.Protocol, "no, not at all"},
+		"at the end":           {one + `head -c 8388609 >$(mktemp -p %[1]s); printf '\001scp: no, not at all\n'; exit 1`, hostfuncs.Protocol, "no, not at all"},
+		"without a word of it": {`printf '\000'; exit 1`, hostfuncs.Lost, "ended before the answer"},
 	} {
 		t.Run("refused "+name, func(t *testing.T) {
 			t.Parallel()
-			if name == "at the end" {
-				said = `printf '\000'; head -n 1 >` + filepath.Join(t.TempDir(), "line") + `; printf '\000'; head -c 1 >` + filepath.Join(t.TempDir(), "byte") + `; printf '\001scp: no, not at all\n'; exit 1`
-			}
-			said = strings.Replace(said, "/dev/null", filepath.Join(t.TempDir(), "line"), 1)
+			said := strings.ReplaceAll(tc.said, "%[1]s", t.TempDir())
 			e := endpoint(forced(t, fmt.Sprintf(asked, `printf '\001no such file\n'; exit 1`, said)))
-			_, err := pool(t, ssh.Options{}).Put(t.Context(), e, ssh.Put{Path: "/x/f", Content: []byte("x")})
-			wantError(t, err, hostfuncs.Protocol, hostfuncs.After, "no, not at all", "may be the old one, a part of the new one")
+			_, err := pool(t, ssh.Options{}).Put(t.Context(), e, ssh.Put{Path: "/x/f", Content: content(8 << 20)})
+			wantError(t, err, tc.code, hostfuncs.After, tc.words, rest)
 		})
 	}
 }
