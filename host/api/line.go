@@ -33,7 +33,7 @@ func (a *API) followLogs(ctx context.Context, in *struct {
 		return nil, err
 	}
 	// What can be wrong is said before the stream begins.
-	if _, err := a.config.Service.Logs(ctx, Principal(ctx), id, service.LogQuery{Step: in.Step, Limit: 1}); err != nil {
+	if err := a.config.Service.CheckLines(ctx, Principal(ctx), id, in.Step); err != nil {
 		return nil, err //nolint:wrapcheck // problemOf reads the service's error
 	}
 	return &rawOut{Body: func(hc huma.Context) {

@@ -19,11 +19,16 @@ type logging struct {
 	lines func(ctx context.Context, step string, yield func(service.Line) error) error
 }
 
-func (logging) Logs(_ context.Context, _ automation.Principal, _ automation.RunID, q service.LogQuery) (service.LogPage, error) {
-	if q.Step == "none" {
-		return service.LogPage{}, automation.Errorf(automation.CodeUnknownName, "the run has no such step")
+func (logging) CheckLines(_ context.Context, _ automation.Principal, _ automation.RunID, step string) error {
+	if step == "none" {
+		return automation.Errorf(automation.CodeUnknownName, "the run has no such step")
 	}
-	return service.LogPage{}, nil
+	return nil
+}
+
+// Logs reads them, for which the stream has no use.
+func (logging) Logs(context.Context, automation.Principal, automation.RunID, service.LogQuery) (service.LogPage, error) {
+	return service.LogPage{}, automation.Errorf(automation.CodeInternal, "the run's logs were read")
 }
 
 func (s logging) Lines(ctx context.Context, _ automation.Principal, _ automation.RunID, step string, yield func(service.Line) error) error {

@@ -62,6 +62,7 @@ type Results interface {
 	Failures(ctx context.Context, p automation.Principal, id automation.RunID) (service.Failures, error)
 	Items(ctx context.Context, p automation.Principal, id automation.RunID, q service.ItemQuery) (service.ItemPage, error)
 	Logs(ctx context.Context, p automation.Principal, id automation.RunID, q service.LogQuery) (service.LogPage, error)
+	CheckLines(ctx context.Context, p automation.Principal, id automation.RunID, step string) error
 	Lines(ctx context.Context, p automation.Principal, id automation.RunID, step string, yield func(service.Line) error) error
 	Why(ctx context.Context, p automation.Principal, id automation.RunID) ([]service.Reason, error)
 	Events(ctx context.Context, p automation.Principal, id automation.RunID, after service.Cursor, yield func(service.Event) error) error

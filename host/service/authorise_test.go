@@ -18,7 +18,7 @@ func access() map[string][]automation.Role {
 	everyone := []automation.Role{automation.RoleAdmin, automation.RoleSubmitter}
 	return map[string][]automation.Role{
 		"Plan": everyone, "StoredPlan": everyone, "Submit": everyone, "Run": everyone, "ListRuns": everyone, "Steps": everyone,
-		"Failures": everyone, "Items": everyone, "Logs": everyone, "Lines": everyone, "Events": everyone, "Wait": everyone, "Cancel": everyone, "Pause": everyone, "Resume": everyone, "Rerun": everyone,
+		"Failures": everyone, "Items": everyone, "Logs": everyone, "Lines": everyone, "CheckLines": everyone, "Events": everyone, "Wait": everyone, "Cancel": everyone, "Pause": everyone, "Resume": everyone, "Rerun": everyone,
 		"Decide": admin, "ListApprovals": everyone, "SendEvent": everyone, "Why": everyone, "Resolve": everyone,
 		"ReviewPlugin": everyone, "Plugin": everyone, "Plugins": everyone, "Asset": everyone, "Assets": everyone,
 		"Workflow": everyone, "Workflows": everyone, "StoreWorkflow": admin, "RetireWorkflow": admin,

@@ -39,14 +39,8 @@ type Line struct {
 // come in order, each once. yield is called from the caller's goroutine, and nothing
 // waits for it but this call.
 func (s *Service) Lines(ctx context.Context, p automation.Principal, id automation.RunID, step string, yield func(Line) error) error {
-	if err := s.authorise(p, opRunRead); err != nil {
-		return err
-	}
-	run, err := s.findRun(ctx, p.Tenant, id)
+	run, err := s.runWithStep(ctx, p, id, step)
 	if err != nil {
-		return err
-	}
-	if err := s.hasStep(ctx, run, step); err != nil {
 		return err
 	}
 	f := newLineFollower(s, run, step, yield)
@@ -65,16 +59,30 @@ func (s *Service) Lines(ctx context.Context, p automation.Principal, id automati
 	}
 }
 
-// hasStep reports a step that a run does not have; "" is none.
-func (s *Service) hasStep(ctx context.Context, run automation.Run, step string) error {
+// CheckLines returns the error with which Lines would begin: the run or the step (""
+// is none) is not there, or not for the caller to read. It reads no log.
+func (s *Service) CheckLines(ctx context.Context, p automation.Principal, id automation.RunID, step string) error {
+	_, err := s.runWithStep(ctx, p, id, step)
+	return err
+}
+
+// runWithStep returns a run that the caller may read and that has the step; "" is none.
+func (s *Service) runWithStep(ctx context.Context, p automation.Principal, id automation.RunID, step string) (automation.Run, error) {
+	if err := s.authorise(p, opRunRead); err != nil {
+		return automation.Run{}, err
+	}
+	run, err := s.findRun(ctx, p.Tenant, id)
+	if err != nil {
+		return automation.Run{}, err
+	}
 	program, err := s.program(ctx, run.Tenant, run.PlanHash)
 	if err != nil {
-		return err
+		return automation.Run{}, err
 	}
 	if _, _, unknown := stepRange(program.Plan(), step); unknown != nil {
-		return unknown
+		return automation.Run{}, unknown
 	}
-	return nil
+	return run, nil
 }
 
 // lineFollower is one call of Lines. What happens to the run's items says which

@@ -198,14 +198,34 @@ func TestLinesOfMany(t *testing.T) {
 	}
 }
 
+// What can be wrong is known before the first line, and without a look at the logs.
 func TestLinesRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	run := f.submit(t, f.fanPlan(t, 1)).ID
 	none := func(service.Line) error { return nil }
-	wantCode(t, f.Lines(t.Context(), submitter(), run, "nowhere", none), automation.CodeUnknownName)
-	wantCode(t, f.Lines(t.Context(), submitter(), automation.NewID[automation.RunID](), "", none), automation.CodeNotFound)
-	stranger := submitter()
-	stranger.Tenant = "other"
-	wantCode(t, f.Lines(t.Context(), stranger, run, "", none), automation.CodeNotFound)
+	stranger, nobody := submitter(), submitter()
+	stranger.Tenant, nobody.Role = "other", "nobody"
+	for name, tc := range map[string]struct {
+		who  automation.Principal
+		run  automation.RunID
+		step string
+		want automation.Code
+	}{
+		"an unknown step":    {submitter(), run, "nowhere", automation.CodeUnknownName},
+		"an unknown run":     {submitter(), automation.NewID[automation.RunID](), "", automation.CodeNotFound},
+		"another's run":      {stranger, run, "", automation.CodeNotFound},
+		"who may do nothing": {nobody, run, "", automation.CodeForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wantCode(t, f.CheckLines(t.Context(), tc.who, tc.run, tc.step), tc.want)
+			wantCode(t, f.Lines(t.Context(), tc.who, tc.run, tc.step, none), tc.want)
+		})
+	}
+	for _, step := range []string{"", "fan"} {
+		if err := f.CheckLines(t.Context(), submitter(), run, step); err != nil {
+			t.Errorf("step %q: %v, want that it may be followed", step, err)
+		}
+	}
 }

@@ -71,11 +71,8 @@ func (c *conn) mind() {
 			continue
 		}
 		late := time.AfterFunc(o.KeepAlive, c.abort)
-		err := c.ping()
+		_ = c.ping() // its error is the connection's end
 		late.Stop()
-		if err != nil {
-			c.abort()
-		}
 	}
 }
 

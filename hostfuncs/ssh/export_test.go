@@ -105,3 +105,30 @@ func (p *Pool) EndAndAct(ended context.Context, endFirst bool, did error) (end, 
 	}
 	return end, act
 }
+
+// Defaults are the options that o stands for.
+func Defaults(o Options) Options { return o.withDefaults() }
+
+// Remembers is how many endpoints and servers the pool knows.
+func (p *Pool) Remembers() (endpoints, servers int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.groups), len(p.gates)
+}
+
+// KillArgv is the command that ends what a wrapper's line names.
+func KillArgv(nonce, line string, grace int) []string {
+	p, _ := parseMarker(line)
+	return killArgv(nonce, p, grace)
+}
+
+// GateAfter is how many may be at a gate after connections of which each was dropped
+// or got through.
+func GateAfter(most int, dropped ...bool) int {
+	g := &gate{most: most, bound: most, changed: make(chan struct{})}
+	for _, d := range dropped {
+		g.inside++
+		g.exit(d)
+	}
+	return g.bound
+}

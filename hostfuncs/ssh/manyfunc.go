@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -63,6 +65,8 @@ const (
 	maxTargets      = 1000
 	maxParallel     = 256
 	defaultParallel = 32
+
+	openedFor = 5 * time.Second // what is older of a target is asked for again
 )
 
 // single returns the request for one target.
@@ -115,28 +119,55 @@ func (p *Pool) execMany(ctx context.Context, s *hostfuncs.Session, req ExecManyR
 	hostfuncs.Note(ctx, fmt.Sprintf("%d targets", len(req.Targets)), m.hash)
 	m.stdout = outputCap(0, s.MaxOutput)
 	m.stderr = m.stdout
-	var g errgroup.Group
-	g.SetLimit(defaultParallel)
-	if req.Parallel > 0 {
-		g.SetLimit(req.Parallel)
-	}
-	for _, t := range req.Targets {
-		g.Go(func() error {
-			res, err := m.one(hostfuncs.Unnoted(ctx), t)
-			m.add(t, res, err)
-			return nil
-		})
-	}
-	_ = g.Wait() // one target's error is its entry's
+	parallel := cmp.Or(req.Parallel, defaultParallel)
+	// The secrets of all targets are opened before any of them is run on, so that none
+	// comes out in the output of another one.
+	all := make([]opened, len(req.Targets))
+	each(req.Targets, parallel, func(i int, t string) { all[i] = m.open(hostfuncs.Unnoted(ctx), t) })
+	each(req.Targets, parallel, func(i int, t string) {
+		res, err := m.one(hostfuncs.Unnoted(ctx), t, all[i])
+		m.add(t, res, err)
+	})
 	if ctx.Err() != nil {
 		return ExecManyResult{}, m.ended(ctx)
 	}
 	return ExecManyResult{Results: m.results, Failed: m.failed}, nil
 }
 
-// one runs the command on one target.
-func (m *many) one(ctx context.Context, name string) (Result, error) {
+// each calls do for each target, for so many at a time.
+func each(targets []string, parallel int, do func(i int, target string)) {
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for i, t := range targets {
+		g.Go(func() error { do(i, t); return nil })
+	}
+	_ = g.Wait()
+}
+
+// opened is a target and who is become there, as they were at a time.
+type opened struct {
+	endpoint Endpoint
+	become   *Become
+	err      error
+	at       time.Time
+}
+
+// open asks the broker for a target. The session knows its secrets from then on.
+func (m *many) open(ctx context.Context, name string) opened {
 	const function = "ssh_exec_many"
+	o := opened{at: m.pool.opt.Now()}
+	if ctx.Err() != nil {
+		o.err = hostfuncs.Ended(ctx, hostfuncs.Before, "run on %s: nothing was sent", name)
+		return o
+	}
+	if o.endpoint, o.err = target(ctx, m.s, function, name, m.req.Credential); o.err == nil {
+		o.become, o.err = m.req.Become.open(ctx, m.s, function, o.endpoint)
+	}
+	return o
+}
+
+// one runs the command on one target.
+func (m *many) one(ctx context.Context, name string, o opened) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, hostfuncs.Ended(ctx, hostfuncs.Before, "run on %s: nothing was sent", name)
 	}
@@ -145,13 +176,13 @@ func (m *many) one(ctx context.Context, name string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	e, err := target(ctx, m.s, function, name, req.Credential)
-	if err != nil {
-		return Result{}, err
+	if m.pool.opt.Now().Sub(o.at) > openedFor {
+		o = m.open(ctx, name)
 	}
-	if c.Become, err = req.Become.open(ctx, m.s, function, e); err != nil {
-		return Result{}, err
+	if o.err != nil {
+		return Result{}, o.err
 	}
+	c.Become = o.become
 	c.Redact, c.Slack = m.s.Redact, m.s.LongestSecret()
 	if req.Stream {
 		c.Live = told(m.s, name+" ")
@@ -165,7 +196,7 @@ func (m *many) one(ctx context.Context, name string) (Result, error) {
 		m.begun = true
 		return nil
 	}
-	return m.pool.Exec(ctx, e, c)
+	return m.pool.Exec(ctx, o.endpoint, c)
 }
 
 // add notes how one target ended, within what may be returned.

@@ -74,12 +74,18 @@ func (f *fleet) add(name string, e ssh.Endpoint) {
 // call calls ssh_exec_many for all of them.
 func (f *fleet) call(ctx context.Context, t *testing.T, r ssh.ExecManyRequest) (ssh.ExecManyResult, *hostfuncs.Error) {
 	t.Helper()
+	return f.callBy(ctx, t, ssh.Options{}, r)
+}
+
+// callBy is call with a pool's options.
+func (f *fleet) callBy(ctx context.Context, t *testing.T, o ssh.Options, r ssh.ExecManyRequest) (ssh.ExecManyResult, *hostfuncs.Error) {
+	t.Helper()
 	r.Targets, r.Stream = f.names, true
 	request, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := ssh.Functions(pool(t, ssh.Options{}))
+	all := ssh.Functions(pool(t, o))
 	fn := all[slices.IndexFunc(all, func(f hostfuncs.Func) bool { return f.Name == "ssh_exec_many" })]
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

@@ -45,7 +45,8 @@ type Options struct {
 	// Agent is the socket of the SSH agent that credentials of kind ssh_agent use; "":
 	// there is none.
 	Agent string
-	// Now is the clock of one-time codes; nil: time.Now.
+	// Now is the clock of one-time codes, and of how old is what is known of a target
+	// of many; nil: time.Now.
 	Now func() time.Time
 }
 

@@ -146,7 +146,7 @@ func TestMaxIdle(t *testing.T) {
 	px, e := proxied(t, sshtest.Config{})
 	p := pool(t, ssh.Options{MaxIdle: 1})
 	other := e
-	other.Credential.Version++
+	other.Credential.Name = "other" // another version would close the first one
 	run(t, p, e, ssh.Command{Argv: []string{"true"}})
 	run(t, p, other, ssh.Command{Argv: []string{"true"}})
 	run(t, p, other, ssh.Command{Argv: []string{"true"}})

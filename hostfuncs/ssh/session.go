@@ -129,7 +129,7 @@ func (s *session) run(ctx context.Context) (Result, error) {
 	select {
 	case <-s.exited:
 	case <-s.gone:
-		return s.vanished()
+		return s.vanished(ctx)
 	case err := <-s.refused:
 		return Result{}, err
 	case <-s.silent:
@@ -143,7 +143,7 @@ func (s *session) run(ctx context.Context) (Result, error) {
 			return Result{}, s.stop(ctx, nil)
 		}
 	}
-	s.drain()
+	s.drain(ctx)
 	return s.result()
 }
 
@@ -228,10 +228,11 @@ func (s *session) notStarted(err error) error {
 // drain waits for the rest of the output and for the server to close the channel,
 // as long as something comes: on a slow way much of it may come after the word that
 // the command has ended. A background process that holds the output open is not
-// waited for.
-func (s *session) drain() {
+// waited for, and when ctx is done nothing is for longer than DrainGrace.
+func (s *session) drain(ctx context.Context) {
 	most := time.NewTimer(s.pool.opt.DrainMost)
 	defer most.Stop()
+	defer context.AfterFunc(ctx, func() { most.Reset(min(s.pool.opt.DrainGrace, s.pool.opt.DrainMost)) })()
 	grace := time.NewTicker(s.pool.opt.DrainGrace)
 	defer grace.Stop()
 	for _, wait := range []<-chan struct{}{s.drained, s.gone} {
@@ -307,16 +308,16 @@ func tooLong(place string, c Command) *hostfuncs.Error {
 
 // vanished is the end of a session whose channel closed. The exit may have come
 // just before that.
-func (s *session) vanished() (Result, error) {
+func (s *session) vanished(ctx context.Context) (Result, error) {
 	select {
 	case <-s.exited:
-		s.drain()
+		s.drain(ctx)
 		return s.result()
 	default:
 	}
 	if s.conn.answers() {
 		s.exit.none = true
-		s.drain()
+		s.drain(ctx)
 		return s.result()
 	}
 	return Result{}, hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After,

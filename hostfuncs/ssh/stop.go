@@ -18,7 +18,7 @@ const (
 	unknown fate = iota // nobody could look
 	alive               // it is still there
 	dead                // it is gone, and all of its process group
-	leader              // the process is gone; it had no group of its own, so its children may not be
+	leader              // the process is gone; it was not in the group that was to be ended, so its children may not be
 	unborn              // the command had not begun, and now cannot
 )
 
@@ -66,11 +66,7 @@ func (s *session) kill(ctx context.Context) fate {
 	select {
 	case <-s.announce:
 	default:
-		f := s.signal(ctx)
-		if f == unknown && ctx.Err() != nil {
-			s.conn.abort()
-		}
-		return f
+		return s.signal(ctx)
 	}
 	grace := int(s.pool.opt.KillGrace / (50 * time.Millisecond))
 	nonce := newNonce()
@@ -84,6 +80,8 @@ func (s *session) kill(ctx context.Context) fate {
 			return leader
 		}
 		return dead
+	case "leader":
+		return leader
 	case "alive":
 		return alive
 	}
@@ -111,9 +109,8 @@ func (p *Pool) ask(ctx context.Context, s *session, argv []string) (string, bool
 
 // beside opens one more channel for what concerns a session.
 func (p *Pool) beside(ctx context.Context, s *session) (*conn, channel, bool) {
-	ch, ok := p.beyond(ctx, s.conn)
-	if ok || ctx.Err() != nil {
-		return s.conn, ch, ok
+	if ch, ok := p.beyond(ctx, s.conn); ok {
+		return s.conn, ch, true
 	}
 	c, ch, err := p.channel(ctx, s.group, s.endpoint)
 	return c, ch, err == nil

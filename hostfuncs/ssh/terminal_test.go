@@ -134,6 +134,7 @@ func TestPhases(t *testing.T) {
 	} {
 		t.Run(string(at), func(t *testing.T) {
 			t.Parallel()
+			defer inTime(t)()
 			_, err := pool(t, o).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{Stall: at})), ssh.Command{Argv: []string{"true"}})
 			wantError(t, err, hostfuncs.Timeout, tc.phase, tc.words)
 			var e *hostfuncs.Error
@@ -144,6 +145,7 @@ func TestPhases(t *testing.T) {
 	}
 	t.Run("resolve", func(t *testing.T) {
 		t.Parallel()
+		defer inTime(t)()
 		slow := o
 		slow.Dialer.Lookup = stalledLookup
 		e := fakeEndpoint(fake(t, sshtest.FakeConfig{}))
@@ -153,6 +155,7 @@ func TestPhases(t *testing.T) {
 	})
 	t.Run("connect", func(t *testing.T) {
 		t.Parallel()
+		defer inTime(t)()
 		slow := o
 		slow.Dialer.Dial = stalledDial
 		_, err := pool(t, slow).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{})), ssh.Command{Argv: []string{"true"}})
@@ -160,6 +163,7 @@ func TestPhases(t *testing.T) {
 	})
 	t.Run("all of it", func(t *testing.T) {
 		t.Parallel()
+		defer inTime(t)()
 		whole := quick()
 		whole.ConnectTimeout = 300 * time.Millisecond
 		_, err := pool(t, whole).Exec(t.Context(), fakeEndpoint(fake(t, sshtest.FakeConfig{Stall: sshtest.Kex})), ssh.Command{Argv: []string{"true"}})
@@ -167,6 +171,7 @@ func TestPhases(t *testing.T) {
 	})
 	t.Run("shell", func(t *testing.T) {
 		t.Parallel()
+		defer inTime(t)()
 		slow := o
 		slow.BecomeTimeout = 300 * time.Millisecond
 		srv := server(t, sshtest.Config{Options: []string{"ForceCommand exec sleep 1000"}})
@@ -175,6 +180,17 @@ func TestPhases(t *testing.T) {
 		_, err = pool(t, slow).Exec(t.Context(), endpoint(srv), ssh.Command{Argv: []string{"true"}, Become: &ssh.Become{}})
 		wantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, "neither asked for the password nor went on in time")
 	})
+}
+
+// inTime returns what checks, at the end, that a test of short limits was short.
+func inTime(t *testing.T) func() {
+	t.Helper()
+	start := time.Now()
+	return func() {
+		if took := time.Since(start); took > 15*time.Second {
+			t.Errorf("it took %s, and the limit is 300ms", took)
+		}
+	}
 }
 
 // stalledLookup is a name server that does not answer.

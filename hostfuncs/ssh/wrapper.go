@@ -121,6 +121,9 @@ func stagedWrap(c Command, nonce string) wrapped {
 // process id that was given to another process since is known by its start time.
 // The process itself is looked at first, and time is the target's own: where there
 // are thousands of processes, or much to do, looking at all takes its time.
+//
+// Where there is no such group and the process is there, it is in another one (without
+// /proc nobody knew): it is killed alone, and "leader" is said in place of "dead".
 const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; q=${6:-$p}; t=-$q; [ $m = group ] || t=$p; ` +
 	`same() { [ $b = - ] && return 0; { IFS= read -r l </proc/$p/stat; } 2>/dev/null || return 0; set -- ${l##*) }; [ "${20}" = $b ]; }; ` +
 	`alive() { ` +
@@ -132,9 +135,9 @@ const killText = `exec 2>/dev/null; n=$1; p=$2; b=$3; m=$4; g=$5; q=${6:-$p}; t=
 	`l=$(LC_ALL=C; export LC_ALL; kill -s 0 -- $t 2>&1) && return 0; case $l in *"o such process"*) return 1;; esac; return 0; }; ` +
 	`end() { echo $n $1; exit 0; }; ` +
 	`now() { { read -r l u </proc/uptime; } 2>/dev/null && u=$((${l%.*}${l#*.} / 5)); }; ` +
-	`await() { i=0; s=; if now; then s=$u; fi; while [ $i -lt $1 ]; do alive || end dead; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); ` +
+	`await() { i=0; s=; if now; then s=$u; fi; while [ $i -lt $1 ]; do alive || end $d; sleep 0.05 2>/dev/null || { sleep 1; i=$((i+19)); }; i=$((i+1)); ` +
 	`if [ $s ] && now; then i=$((u-s)); fi; done; }; ` +
-	`same || end dead; alive || end dead; ` +
+	`d=dead; same || end dead; alive || { t=$p; m=one; d=leader; alive || end dead; }; ` +
 	`kill -s TERM -- $t; kill -s CONT -- $t; await $g; ` +
 	`kill -s KILL -- $t; await 20; end alive`
 

@@ -70,6 +70,10 @@ type FakeConfig struct {
 	Quick bool
 	// NoExit closes a session without a word of how its command ended.
 	NoExit bool
+	// Ends says how a command ended in place of the server; nil: as it did.
+	Ends func(ssh.Channel)
+	// Storm sends this many requests of each kind, and openings of channels, before each command.
+	Storm int
 	// Mute says nothing more on a connection whose command has ended.
 	Mute bool
 	// Env is the environment of commands; nil: the test's.
@@ -78,6 +82,8 @@ type FakeConfig struct {
 	Crypto ssh.Config
 	// RefuseSessions answers every opening of a session with a refusal.
 	RefuseSessions bool
+	// Sessions is how many a connection takes in all; 0: any number.
+	Sessions int
 	// SFTP says how the sftp subsystem behaves; nil: there is none.
 	SFTP *SFTP
 	// Device is a command line that a terminal's shell is; nil: there is none.
@@ -227,11 +233,12 @@ func (f *Fake) serve(ctx context.Context, wire net.Conn, signer ssh.Signer) {
 			}
 		}
 	})
+	taken := 0
 	for nc := range chans {
 		if !f.at(ctx, Channel, conn) {
 			return
 		}
-		if f.conf.RefuseSessions {
+		if taken++; f.conf.RefuseSessions || f.conf.Sessions > 0 && taken > f.conf.Sessions {
 			_ = nc.Reject(ssh.Prohibited, "no sessions here")
 			continue
 		}
@@ -239,7 +246,7 @@ func (f *Fake) serve(ctx context.Context, wire net.Conn, signer ssh.Signer) {
 		if err != nil {
 			return
 		}
-		f.wg.Go(func() { f.session(ctx, conn, ch, requests) })
+		f.wg.Go(func() { f.session(ctx, conn, sc, ch, requests) })
 	}
 }
 
@@ -295,7 +302,7 @@ func (f *Fake) config(ctx context.Context, conn net.Conn, signer ssh.Signer) *ss
 
 // session serves one session channel. Commands run in the test's own process
 // group: this server, unlike OpenSSH, makes no group of its own for them.
-func (f *Fake) session(ctx context.Context, conn *muted, ch ssh.Channel, requests <-chan *ssh.Request) {
+func (f *Fake) session(ctx context.Context, conn *muted, sc ssh.Conn, ch ssh.Channel, requests <-chan *ssh.Request) {
 	defer func() { _ = ch.Close() }()
 	for r := range requests {
 		if done, refused := f.asked(ctx, conn, r); done {
@@ -341,18 +348,10 @@ func (f *Fake) session(ctx context.Context, conn *muted, ch ssh.Channel, request
 			quick(ch, m.Command)
 			return
 		}
+		f.storm(sc, ch, r)
 		f.command(ctx, ch, m.Command)
 		conn.mute.Store(f.conf.Mute)
 		return
-	}
-}
-
-func (f *Fake) flood(ch ssh.Channel) {
-	line := []byte(strings.Repeat("flood ", 5000) + "\n")
-	for {
-		if _, err := ch.Write(line); err != nil {
-			return
-		}
 	}
 }
 
@@ -368,7 +367,11 @@ func (f *Fake) command(ctx context.Context, ch ssh.Channel, text string) {
 		_ = in.Close()
 	})
 	err = cmd.Run()
-	if f.conf.NoExit {
+	switch {
+	case f.conf.Ends != nil:
+		f.conf.Ends(ch)
+		return
+	case f.conf.NoExit:
 		return
 	}
 	var ee *exec.ExitError
@@ -385,13 +388,4 @@ func (f *Fake) command(ctx context.Context, ch ssh.Channel, text string) {
 		}
 	}
 	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(max(0, cmd.ProcessState.ExitCode()))})) //nolint:gosec // 0 to 255
-}
-
-func signalName(s syscall.Signal) string {
-	for name, n := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL, "SIGINT": syscall.SIGINT, "SIGHUP": syscall.SIGHUP} {
-		if n == s {
-			return name
-		}
-	}
-	return "SIGUSR1"
 }

@@ -3,7 +3,9 @@ package sshtest
 import (
 	"context"
 	"net"
+	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -38,4 +40,34 @@ func (m *muted) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return m.Conn.Write(b) //nolint:wrapcheck // the connection's own
+}
+
+func (f *Fake) flood(ch ssh.Channel) {
+	line := []byte(strings.Repeat("flood ", 5000) + "\n")
+	for {
+		if _, err := ch.Write(line); err != nil {
+			return
+		}
+	}
+}
+
+func signalName(s syscall.Signal) string {
+	for name, n := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL, "SIGINT": syscall.SIGINT, "SIGHUP": syscall.SIGHUP} {
+		if n == s {
+			return name
+		}
+	}
+	return "SIGUSR1"
+}
+
+// storm sends what nobody has asked for: requests, some of which want an answer,
+// answers, host keys, and openings of channels.
+func (f *Fake) storm(sc ssh.Conn, ch ssh.Channel, granted *ssh.Request) {
+	for i := range f.conf.Storm {
+		_, _, _ = sc.SendRequest("hostkeys-00@openssh.com", false, f.conf.Announce)
+		_, _, _ = sc.SendRequest("storm@test", i%64 == 0, make([]byte, 1024))
+		_, _ = ch.SendRequest("storm@test", i%64 == 0, make([]byte, 1024))
+		_ = granted.Reply(true, nil)
+		_, _, _ = sc.OpenChannel("storm@test", nil)
+	}
 }
