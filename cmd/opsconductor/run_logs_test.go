@@ -56,8 +56,61 @@ func (f *following) next(t *testing.T) string {
 	}
 }
 
+// slowRun is a run whose command says first, waits for the file gate, and says second.
+type slowRun struct {
+	host         *server
+	effect, run  string
+	gate, ledger string
+	follow       *following
+}
+
+func (s *server) submitSlow(t *testing.T, effect string) *slowRun {
+	t.Helper()
+	dir := t.TempDir()
+	r := &slowRun{host: s, effect: effect, gate: filepath.Join(dir, "gate"), ledger: filepath.Join(dir, "ledger")}
+	file := write(t, fmt.Sprintf(`
+schema: opsconductor/v1
+name: slow
+targets: {select: "true"}
+steps:
+  - {id: try, uses: linux.command@1, for_each: {in: targets}, effect: %s, with: {stream: true, argv: [sh, -c, "echo ran >>%s; echo first; while ! test -e %s; do sleep 0.05; done; echo second"]}}
+`, effect, r.ledger, r.gate))
+	r.run = runID(t, s.must(t, "run", "submit", file, "--output", "json"))
+	r.follow = s.followLogs(t, r.run)
+	return r
+}
+
+// next checks the next line that who follows sees; "" is the end.
+func (s *slowRun) next(t *testing.T, when, want string) {
+	t.Helper()
+	if got := s.follow.next(t); got != want {
+		t.Errorf("%s, %s: got %q; want %q", s.effect, when, got, want)
+	}
+}
+
+// stored checks what there is of each attempt: its number, whether it is partial, its lines.
+func (s *slowRun) stored(t *testing.T, want ...string) {
+	t.Helper()
+	var got []string
+	for _, a := range decode[[]struct {
+		Attempt int
+		Partial bool
+		Lines   []struct{ Message string }
+	}](t, s.host.must(t, "run", "logs", s.run, "--output", "json")) {
+		text := fmt.Sprint(a.Attempt, " ", a.Partial)
+		for _, l := range a.Lines {
+			text += " " + l.Message
+		}
+		got = append(got, text)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got %q; want %q", s.effect, got, want)
+	}
+}
+
 // TestLogsWhileItRuns: a line of a command is seen while the command runs, and stays
-// when the host is killed; who follows comes back and misses and doubles nothing.
+// when the host is killed; who follows comes back and misses and doubles nothing. A
+// guarded command runs once, and each of its attempts tells all of it.
 func TestLogsWhileItRuns(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, start func(...string) *server) {
@@ -65,63 +118,37 @@ func TestLogsWhileItRuns(t *testing.T) {
 		srv := sshd(t)
 		host.addCredential(t, "key", srv.User, srv.ClientKey)
 		host.addAsset(t, target{"web", srv.Host, srv.Port, srv.HostKeys}, "key")
-		gate := filepath.Join(t.TempDir(), "gate")
-		file := write(t, fmt.Sprintf(`
-schema: opsconductor/v1
-name: slow
-targets: {select: "true"}
-steps:
-  - {id: try, uses: linux.command@1, for_each: {in: targets}, effect: idempotent, with: {stream: true, argv: [sh, -c, "echo first; while ! test -e %s; do sleep 0.05; done; echo second"]}}
-`, gate))
-		run := runID(t, host.must(t, "run", "submit", file, "--output", "json"))
-		follow := host.followLogs(t, run)
-		if got := follow.next(t); got != "try[web]#1 info  stdout: first" {
-			t.Errorf("while the command runs: got %q; want its first line", got)
-		}
-		logs := func() []string {
-			var out []string
-			for _, a := range decode[[]struct {
-				Attempt int
-				Partial bool
-				Lines   []struct{ Message string }
-			}](t, host.must(t, "run", "logs", run, "--output", "json")) {
-				text := fmt.Sprint(a.Attempt, " ", a.Partial)
-				for _, l := range a.Lines {
-					text += " " + l.Message
-				}
-				out = append(out, text)
+		runs := []*slowRun{host.submitSlow(t, "idempotent"), host.submitSlow(t, "guarded")}
+		for _, s := range runs {
+			s.next(t, "while the command runs", "try[web]#1 info  stdout: first")
+			s.stored(t, "1 true stdout: first")
+			if got := host.items(t, s.run)["try/web"].State; got != "leased" && got != "running" {
+				t.Errorf("%s: the item is %s; want it at work", s.effect, got)
 			}
-			return out
-		}
-		if got, want := logs(), []string{"1 true stdout: first"}; !slices.Equal(got, want) {
-			t.Errorf("got %q; want %q", got, want)
-		}
-		if got := host.items(t, run)["try/web"].State; got != "leased" {
-			t.Errorf("the item is %s; want it at work", got)
 		}
 		host.kill()
 		host = start("--listen", strings.TrimPrefix(host.url, "http://"))
-		if got := follow.next(t); got != "try[web]#2 info  stdout: first" {
-			t.Errorf("after the host's death: got %q; want the next attempt's first line", got)
-		}
-		if got, want := logs(), []string{"1 true stdout: first", "2 true stdout: first"}; !slices.Equal(got, want) {
-			t.Errorf("got %q; want %q", got, want)
-		}
-		if err := os.WriteFile(gate, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got := follow.next(t); got != "try[web]#2 info  stdout: second" {
-			t.Errorf("got %q; want the second line", got)
-		}
-		if got, err := follow.next(t), <-follow.done; got != "" || err != nil {
-			t.Errorf("got %q, %v; want the end", got, err)
-		}
-		if got, want := logs(), []string{"1 true stdout: first", "2 false stdout: first stdout: second"}; !slices.Equal(got, want) {
-			t.Errorf("got %q; want %q", got, want)
-		}
-		shown := host.call(t, "run", "logs", run)
-		if strings.Count(shown.out, "\n") != 3 || !strings.Contains(shown.err, "try[0]#1: so far") || strings.Contains(shown.err, "#2") {
-			t.Errorf("got %s%s; want three lines, the first attempt's marked", shown.out, shown.err)
+		for _, s := range runs {
+			s.host = host
+			s.next(t, "after the host's death", "try[web]#2 info  stdout: first")
+			s.stored(t, "1 true stdout: first", "2 true stdout: first")
+			if err := os.WriteFile(s.gate, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.next(t, "at last", "try[web]#2 info  stdout: second")
+			s.next(t, "at the end", "")
+			if err := <-s.follow.done; err != nil {
+				t.Error(err)
+			}
+			s.stored(t, "1 true stdout: first", "2 false stdout: first stdout: second")
+			shown := host.call(t, "run", "logs", s.run)
+			if strings.Count(shown.out, "\n") != 3 || !strings.Contains(shown.err, "try[0]#1: so far") || strings.Contains(shown.err, "#2") {
+				t.Errorf("%s: got %s%s; want three lines, the first attempt's marked", s.effect, shown.out, shown.err)
+			}
+			times := map[string]int{"idempotent": 2, "guarded": 1}[s.effect]
+			if b, err := os.ReadFile(s.ledger); err != nil || strings.Count(string(b), "ran") != times {
+				t.Errorf("%s: it ran %q (%v), want %d times", s.effect, b, err, times)
+			}
 		}
 	})
 }

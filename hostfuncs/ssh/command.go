@@ -51,6 +51,9 @@ type Command struct {
 
 	// follows: it only looks after another one, and ends by itself.
 	follows bool
+	// telling takes what it tells of the other's output out of its own; nil: it tells
+	// nothing.
+	telling *telling
 }
 
 // Result is how a command ended. One of ExitCode and Signal is set, or none when

@@ -59,6 +59,10 @@ func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) 
 	res, err := s.run(ctx)
 	s.close()
 	if s.live != nil {
+		if err != nil {
+			s.live.cut("stdout")
+			s.live.cut("stderr")
+		}
 		s.live.end()
 	}
 	if err != nil {

@@ -53,8 +53,8 @@ var token = regexp.MustCompile(`^[0-9a-f]{32,64}$`) //nolint:gochecknoglobals //
 // Its errors are *hostfuncs.Error. Journaled says that another call with the token
 // may find out what became of the command, which may be at work. When ctx is done
 // the command is killed, as by Exec, unless Guard.Leave says otherwise. What a
-// command wrote is passed to Command.Live when it has ended; PTY and IdleTimeout
-// can't be had.
+// command writes is passed to Command.Live from its beginning and while it runs, each
+// byte once in a call, as far as it is kept; PTY and IdleTimeout can't be had.
 func (p *Pool) ExecGuarded(ctx context.Context, e Endpoint, c Command, g Guard) (Result, error) {
 	if err := c.guardable(g); err != nil {
 		return Result{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "run on %s: %w", e.place(), err)
@@ -65,8 +65,13 @@ func (p *Pool) ExecGuarded(ctx context.Context, e Endpoint, c Command, g Guard) 
 		defer cancel()
 	}
 	r := &guarded{pool: p, endpoint: e, cmd: c, guard: g, hash: guardHash(e, c), nonce: newNonce(), began: time.Now()}
+	if c.Live != nil {
+		r.telling = newTelling(c, r.nonce, r.keep())
+		defer r.telling.end()
+	}
 	res, err := r.run(ctx)
 	if err != nil {
+		r.telling.cut()
 		return Result{}, asError(err)
 	}
 	return res, nil
@@ -113,6 +118,7 @@ type guarded struct {
 	nonce    string
 	began    time.Time
 	sent     time.Time // zero: no request has left
+	telling  *telling  // nil: nobody is told the output as it comes
 }
 
 // run calls the wrapper until it has said what became of the command.
@@ -121,10 +127,10 @@ func (r *guarded) run(ctx context.Context) (Result, error) {
 	for try := 1; ; try++ {
 		res, err := r.pool.Exec(ctx, r.endpoint, r.follow())
 		if err == nil {
-			if said, ok := parseReport(res.Stdout.Bytes, r.nonce); ok {
+			if said, ok := parseReport(res.Stdout.Bytes, r.nonce); ok && !said.short() {
 				return r.judge(ctx, said)
 			}
-			err = hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s: what follows the command there ended without a word", r.endpoint.place())
+			err = hostfuncs.Errorf(hostfuncs.Lost, hostfuncs.After, "%s: what follows the command there ended without a word, or in the middle of what it said", r.endpoint.place())
 		}
 		he := asError(err)
 		if r.sent.IsZero() && r.guard.Since.IsZero() {
@@ -199,14 +205,14 @@ func (r *guarded) follow() Command {
 		since = journalAge(time.Since(first))
 	}
 	keep := r.keep()
-	c := r.wrapper(guardText, append([]string{
+	c := r.wrapper(r.telling.text(), append([]string{
 		r.hash, strconv.Itoa(len(text) + len(r.cmd.Stdin)), strconv.Itoa((keep + 511) / 512), strconv.Itoa(keep),
 		strconv.FormatInt(int64(keep)+r.pool.opt.Discard, 10), strconv.FormatInt(since, 10), strconv.Itoa(maxJournals),
 		guardRecorder, guardChild + fmt.Sprintf(fetch, len(text)),
 	}, r.pool.released(r.endpoint)...)...)
 	c.Stdin = append([]byte(text), r.cmd.Stdin...)
 	c.MaxOutput = 2*keep + 64<<10
-	c.follows = true
+	c.follows, c.telling = true, r.telling
 	c.Begin = r.begin
 	return c
 }

@@ -33,6 +33,18 @@ func parseReport(b []byte, nonce string) (report, bool) {
 	return report{f[0], f[1:], rest}, true
 }
 
+// short reports whether a report of a command's end does not have all the output that
+// it announces: the server says that what follows the command has ended before it has
+// sent all that this wrote, so the connection may be lost between.
+func (said report) short() bool {
+	if said.word != "ended" || len(said.args) != 5 {
+		return false
+	}
+	out, err := strconv.Atoi(said.args[1])
+	more, err2 := strconv.Atoi(said.args[3])
+	return err == nil && err2 == nil && (out > len(said.rest) || more > len(said.rest)-out)
+}
+
 // judge turns the report into the call's result.
 func (r *guarded) judge(ctx context.Context, said report) (Result, error) {
 	place, words := r.endpoint.place(), strings.Join(said.args, " ")
@@ -125,7 +137,7 @@ func (r *guarded) ended(ctx context.Context, said report) (Result, error) {
 		c.buf = rest[:min(n, c.keep+c.slack)]
 		c.total = max(total, int64(n))
 		*out, rest = c.output(r.cmd.Redact), rest[n:]
-		r.tell([]string{"stdout", "stderr"}[i], c.buf)
+		r.telling.rest(i, c.buf, c.total)
 	}
 	if code == 126 && string(res.Stderr.Bytes) == r.hash+tooLongMark+"\n" {
 		return Result{}, tooLong(place, r.cmd)
@@ -135,16 +147,6 @@ func (r *guarded) ended(ctx context.Context, said report) (Result, error) {
 		return Result{}, r.kill(ctx, e, "")
 	}
 	return res, nil
-}
-
-// tell passes a stream on, as if it came now.
-func (r *guarded) tell(stream string, b []byte) {
-	if r.cmd.Live == nil {
-		return
-	}
-	l := newLive(*r.cmd.Live, r.cmd.Redact)
-	l.write(stream, b)
-	l.end()
 }
 
 // signalName is a signal as exit-signal names it (RFC 4254 section 6.10), by the

@@ -59,8 +59,8 @@ const guardBase = `exec 2>/dev/null; _gn=$1; _gb=$2; _gj=$2/$3; _gsay() { echo "
 	`[ -L "$_gb" ] && _gsay alien; [ -d "$_gb" ] || _gsay base "$_ge"; [ -O "$_gb" ] || _gsay alien; chmod 700 "$_gb"; ` +
 	`_ge=$(LC_ALL=C mkdir "$_gj" 2>&1); [ -L "$_gj" ] && _gsay alien; [ -d "$_gj" ] || _gsay base "$_ge"; `
 
-// guardText begins the command or finds it, waits for its end, and says on
-// standard output how it ended and what it wrote. Arguments beyond those of
+// guardStart begins the command, where none has begun; guardFollow finds it, and
+// waits for its end, and says on standard output how it ended and what it wrote. Arguments beyond those of
 // guardBase: hash, bytes of input, blocks and bytes kept, bytes that may
 // come, seconds since an earlier attempt may have begun the command (0: none), how many
 // journals there may be, the texts of recorder and child, and journals whose output
@@ -68,7 +68,7 @@ const guardBase = `exec 2>/dev/null; _gn=$1; _gb=$2; _gj=$2/$3; _gsay() { echo "
 //
 // Where an earlier attempt may have begun it and no journal says so, a target that
 // was restarted since may have lost the journal: what has process id 1 is younger.
-const guardText = guardCommon + guardBase +
+const guardStart = guardCommon + guardBase +
 	`_gh=$4; _gz=$5; _gk=$6; _gc=$7; _gd=$8; _ga=$9; shift 9; _gq=$1; _gr=$2; _gx=$3; shift 3; ` +
 	`_gage() { { read -r _gl _gs </proc/uptime; } || return 1; _gs=$(_gstart 1) || return 1; _gs=$((${_gl%%.*} - _gs / 100)); [ $_gs -ge $1 ]; }; ` +
 	`if [ -L "$_gj/go" ]; then :; else ` +
@@ -77,12 +77,16 @@ const guardText = guardCommon + guardBase +
 	`[ $(ls "$_gb" | wc -l) -le $_gq ] || { rmdir "$_gj"; _gsay many; }; ` +
 	`_gi=$_gj/in.$$; _ge=$( { LC_ALL=C cat >"$_gi"; } 2>&1); ` +
 	`[ $(($(wc -c <"$_gi"))) -ge $_gz ] || { rm -f "$_gi"; rmdir "$_gj"; _gsay short "$_ge"; }; ` +
-	`setsid /bin/sh -c "$_gr" sh "$_gj" "$_gi" "$_gh" "$_gu" $_gk $_gd "$_gx" "$_gb" "$@" </dev/null >/dev/null 2>&1 & ` +
+	`setsid /bin/sh -c "$_gr" sh "$_gj" "$_gi" "$_gh" "$_gu" $_gk $_gd "$_gx" "$_gb" "$@" </dev/null >/dev/null 2>&1`
+
+// guardText is the whole for a command whose output nobody is told while it runs.
+const guardText = guardStart + ` & ` +
 	`_gp=$!; if [ -z "$(_gstart $$)" ]; then wait $_gp; fi; ` +
 	`_gt=0; until [ -L "$_gj/exit" ] || [ -z "$(_gstart $_gp)" ]; do sleep 0.01 || sleep 1; ` +
-	`_gt=$((_gt+1)); if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; done; fi; ` + guardFollow
+	`_gt=$((_gt+1)); if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; done; fi; ` + guardFollow +
+	`while :; do ` + guardLook + `sleep 0.1 || sleep 1; done`
 
-// guardFollow waits for the end of a command that has begun, and reports. What
+// guardFollow finds the claim of a command that has begun, and can report. What
 // keeps a stream has a second to come to its end: then something that the command
 // left behind holds the stream open. Whoever keeps it and does not sleep has more to
 // write, and is waited for.
@@ -97,9 +101,11 @@ const guardFollow = `_glive() { if [ "$2" = - ]; then kill -s 0 $1; else [ "$(_g
 	`_gx=$(readlink "$_gj/exit"); echo "$_gn ended $_gx,$_gf $_go $_ge"; ` +
 	`[ "$_go" = "- 0" ] || head -c ${_go% *} "$_gj/out.$1"; [ "$_ge" = "- 0" ] || head -c ${_ge% *} "$_gj/err.$1"; exit 0; }; ` +
 	`_gg=$(readlink "$_gj/go") || _gsay unclaimed; case $_gg in 1,killed) _gsay killed;; esac; ` +
-	`IFS=,; set -- $_gg; unset IFS; [ "$5" = "$_gh" ] || _gsay other; ` +
-	`while :; do [ -L "$_gj/exit" ] && _greport $6 $7; [ "$4" = "$(_gboot)" ] || _gsay restarted $2; ` +
-	`_glive $2 $3 || _glive $6 $7 || { [ -L "$_gj/exit" ] && _greport $6 $7; _gsay gone $2; }; sleep 0.1 || sleep 1; done`
+	`IFS=,; set -- $_gg; unset IFS; [ "$5" = "$_gh" ] || _gsay other; `
+
+// guardLook looks once whether the command has ended.
+const guardLook = `[ -L "$_gj/exit" ] && _greport $6 $7; [ "$4" = "$(_gboot)" ] || _gsay restarted $2; ` +
+	`_glive $2 $3 || _glive $6 $7 || { [ -L "$_gj/exit" ] && _greport $6 $7; _gsay gone $2; }; `
 
 // guardKill sees to it that the command does not run any more: one that has not
 // begun never can. Arguments beyond those of guardBase: twentieths of a second

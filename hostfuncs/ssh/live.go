@@ -114,6 +114,14 @@ func (l *live) own(what string) {
 	l.missed = 0
 }
 
+// cut says that more was to come of a stream: what may be the beginning of a secret
+// is not handed over.
+func (l *live) cut(stream string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams[stream].raw = nil
+}
+
 // end hands over what is left and says what was left out. Nothing is handed over
 // after it.
 func (l *live) end() {
@@ -121,8 +129,9 @@ func (l *live) end() {
 	defer l.mu.Unlock()
 	for _, stream := range []string{"stdout", "stderr"} {
 		s := l.streams[stream]
-		if last := append(s.clean, l.redact(s.raw)...); len(last) > 0 {
-			l.line(stream, last)
+		s.clean = append(s.clean, l.redact(s.raw)...)
+		if l.pass(stream, s); len(s.clean) > 0 {
+			l.line(stream, s.clean)
 		}
 	}
 	l.own("the end")

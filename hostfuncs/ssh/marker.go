@@ -24,11 +24,14 @@ func (p process) leader() bool { return p.group == 0 || p.group == p.pid }
 // wrapper's line.
 const markerMax = 64 << 10
 
+// taker takes a stream in parts, which it must not keep.
+type taker interface{ write(part []byte) }
+
 // marker takes the wrapper's line out of standard error. What comes before it
 // (the login shell's noise) is kept back until the line has come.
 type marker struct {
 	nonce string
-	next  *capture
+	next  taker
 	held  []byte
 	done  bool
 	found func(process)

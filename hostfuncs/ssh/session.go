@@ -184,6 +184,9 @@ func (s *session) read() {
 	if s.cmd.terminal() {
 		m.next = s.out
 	}
+	if s.cmd.telling != nil {
+		m.next = &chunks{of: s.cmd.telling, next: m.next}
+	}
 	if s.cmd.staged() {
 		s.opening = newOpening(s.nonce, s.cmd.Become, m.write)
 		marked, ended = s.opening.write, func() { s.opening.flush(); m.flush() }
