@@ -217,6 +217,7 @@ func (w *world) outcome(r *runState, f *automation.Fact, it *itemState) {
 			w.broke("%v was given back before it began, and it has acted", it.attempt)
 		}
 	}
+	w.logged(it.attempt, f.Outcome)
 	if f.Outcome.State == automation.ItemSucceeded && w.actOf(it.attempt).end != automation.ItemSucceeded {
 		w.broke("%v succeeded, and its target has no such end", it.attempt)
 	}
@@ -352,6 +353,7 @@ func (w *world) allEnded() bool { return len(w.open()) == 0 }
 // atTheEnd reads everything back: the records, the facts and the ledger agree.
 func (w *world) atTheEnd() {
 	ctx := context.Background()
+	w.follow()
 	for _, id := range slices.Sorted(maps.Keys(w.runs)) {
 		r := w.runs[id]
 		run, err := w.store.Run(ctx, automation.DefaultTenant, id)
@@ -371,6 +373,7 @@ func (w *world) atTheEnd() {
 		if state, _ := again.State(); state != run.State {
 			w.violate("run %s is stored as %s; its stored facts give %s", id, run.State, state)
 		}
+		w.logsAtTheEnd(id)
 	}
 }
 

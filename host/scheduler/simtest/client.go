@@ -42,6 +42,7 @@ func (c *client) operate() {
 		c.submit()
 	}
 	sleep(max(again-c.sinceBegin(), 0))
+	c.follow()
 	for _, id := range c.open() {
 		if c.faulty() {
 			c.meddle(id)

@@ -10,7 +10,14 @@ import (
 )
 
 // executor carries out the attempts of one life of a host on the simulated targets.
-type executor struct{ *link }
+type executor struct {
+	*link
+
+	shelf shelf
+}
+
+// saidNo is why attempts fail that fail by themselves.
+const saidNo = "it said no"
 
 // course is how an attempt goes, if nothing comes between.
 type course struct {
@@ -38,8 +45,15 @@ func (w *world) course(k automation.AttemptKey) course {
 	return c
 }
 
-// Execute acts on the ledger.
+// Execute acts on the ledger, and logs.
 func (e *executor) Execute(ctx context.Context, a automation.Attempt, intent worker.Intent) automation.Outcome {
+	b := e.open(&a)
+	o := e.carryOut(ctx, b, a, intent)
+	o.Logs = e.shut(b)
+	return o
+}
+
+func (e *executor) carryOut(ctx context.Context, b *book, a automation.Attempt, intent worker.Intent) automation.Outcome {
 	defer e.ended(&a, "")
 	c := e.course(a.AttemptKey)
 	h := e.dice.of("act"+string(a.Run), a.Step, a.Item, a.Attempt)
@@ -56,7 +70,7 @@ func (e *executor) Execute(ctx context.Context, a automation.Attempt, intent wor
 		return stopped(ctx, automation.PhaseBefore)
 	}
 	e.started(e.link, &a)
-	o := e.act(ctx, &a, c, mix(h+1))
+	o := e.act(ctx, b, c, mix(h+1))
 	if !e.isDead() {
 		e.ended(&a, o.State)
 	}
@@ -64,7 +78,8 @@ func (e *executor) Execute(ctx context.Context, a automation.Attempt, intent wor
 }
 
 // act is what happens on the target.
-func (e *executor) act(ctx context.Context, a *automation.Attempt, c course, h uint64) automation.Outcome {
+func (e *executor) act(ctx context.Context, b *book, c course, h uint64) automation.Outcome {
+	a := &b.attempt
 	if c.never {
 		e.hit("executor that never ends")
 		e.allow(a.AttemptKey)
@@ -74,11 +89,12 @@ func (e *executor) act(ctx context.Context, a *automation.Attempt, c course, h u
 		}
 		return automation.Outcome{State: automation.ItemCancelled, Error: automation.Errorf(automation.CodeCancelled, "at last")}
 	}
-	if !e.wait(ctx, c.lasts, h) {
+	if !e.talk(ctx, b, c.lasts, h) {
 		e.pass(between(mix(h), 1, 20*time.Millisecond), h+9) // it takes a while to stop
 		return stopped(ctx, automation.PhaseAfter)
 	}
-	o := automation.Outcome{State: c.end, Logs: []automation.LogLine{{At: time.Now(), Level: "info", Message: "done"}}}
+	e.say(b, "done")
+	o := automation.Outcome{State: c.end}
 	switch c.end {
 	case automation.ItemSucceeded:
 		o.Output = []byte(`{"n":1}`)
@@ -86,7 +102,7 @@ func (e *executor) act(ctx context.Context, a *automation.Attempt, c course, h u
 		e.allow(a.AttemptKey)
 		o.Error = &automation.Error{Code: automation.CodeLost, Phase: automation.PhaseAfter, Message: "the connection broke"}
 	default:
-		o.Error = &automation.Error{Code: automation.CodeUnreachable, Phase: automation.PhaseAfter, Message: "it said no", CanRetry: c.retry}
+		o.Error = &automation.Error{Code: automation.CodeUnreachable, Phase: automation.PhaseAfter, Message: saidNo, CanRetry: c.retry}
 	}
 	return o
 }

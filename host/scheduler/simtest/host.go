@@ -108,8 +108,9 @@ func (h *host) await(stop context.Context, l *link, ended chan struct{}) time.Du
 func (h *host) loop(l *link) *scheduler.Loop {
 	w := h.w
 	jitters := 0
+	e := &executor{link: l, shelf: shelf{books: map[automation.AttemptKey]*book{}}}
 	return scheduler.New(scheduler.Config{
-		Store: l, Executor: &executor{l}, Host: h.id, Name: h.name, Version: "1", Slots: h.slots, Limits: w.limits,
+		Store: l, Executor: e, Logs: e, LogsEvery: w.every, Host: h.id, Name: h.name, Version: "1", Slots: h.slots, Limits: w.limits,
 		Alone: w.alone, TTL: w.ttl, Drain: 2 * time.Second, Now: h.now,
 		Jitter: func(d time.Duration) time.Duration {
 			l.mu.Lock()

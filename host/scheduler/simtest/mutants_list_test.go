@@ -46,6 +46,16 @@ func mutants() []mutant {
 		{"slots are not counted", bySim, loop + "peers.go", "if r.used++; r.used >= r.slots ||", "if r.used++;"},
 		{"rates stand still when a clock is set back", byLoop, loop + "turn.go", "	t.setBack(now)\n", ""},
 
+		// The way of an attempt's lines while it is at work.
+		{"lines whose answer was lost go again with more beside them", bySim, loop + "lines.go", "	if s.sent == 0 {\n		s.sent = fit(news, *left)\n	}\n", "	s.sent = fit(news, *left)\n"},
+		{"lines whose answer was lost go again under another number", bySim, loop + "lines.go", "chunks); err != nil {\n", "chunks); err != nil {\n		for i := range chunks {\n			l.stored[chunks[i].Attempt].chunk++\n		}\n"},
+		{"lines that could not be stored are taken for stored", bySim, loop + "lines.go", "	if err := l.store.PutLiveLogs(ctx, host.ID, host.Epoch, chunks); err != nil {\n		return err\n	}\n", "	_ = l.store.PutLiveLogs(ctx, host.ID, host.Epoch, chunks)\n"},
+		{"lines stay beside the whole log", bySim, loop + "loop.go", "	r.Live = l.lines.over(r.Attempt.AttemptKey)\n", "	l.lines.over(r.Attempt.AttemptKey)\n"},
+		{"lines stay beside a whole log that a leader of another host commits", bySim, loop + "peers.go", ", Live: r.Live}", "}"},
+		{"lines of an outcome that is reported to another host are not in it", bySim, loop + "member.go", "	results, intents := m.loop.inbox.take()\n", "	results, intents := m.loop.inbox.take()\n	for i := range results {\n		results[i].Outcome.Logs = nil\n	}\n"},
+		{"lines of attempts are joined with those of others", bySim, "host/store/live.go", "i > 0 && chunks[i-1].Attempt == c.Attempt", "i > 0"},
+		{"lines are read again", bySim, "host/store/live.go", "all[last].Lines, all[last].Chunk = append(all[last].Lines, c.Lines...), c.Chunk", "all[last].Lines = append(all[last].Lines, c.Lines...)"},
+
 		// The rules of the machine.
 		{"the outcome of any attempt counts", bySim, machine + "apply.go", "if f.Attempt != it.attempt || f.Host != it.host || f.HostEpoch != it.epoch {", "if false {"},
 		{"an attempt that acted is granted again", bySim, machine + "retry.go", "return it.intent && e != automation.EffectPure && e != automation.EffectIdempotent", "return it.intent && e == \"\""},

@@ -31,6 +31,7 @@ type world struct {
 	ttl     time.Duration
 	alone   bool
 	limits  machine.Limits
+	every   time.Duration // how often lines are stored while attempts are at work; 0: with the outcome
 	over    chan struct{} // closed when the simulation is over
 	all     sync.WaitGroup
 
@@ -45,6 +46,7 @@ type world struct {
 	faults  []string // what was violated
 	checker
 	ledger
+	scribe
 }
 
 // Result is what came of a seed.
@@ -66,7 +68,7 @@ func Run(seed uint64, trace func(string)) Result {
 	r := d.rand("world")
 	w := &world{
 		dice: d, begin: time.Now(), over: make(chan struct{}), weather: randomWeather(r), verbose: trace, sum: fnv.New64a(),
-		links: map[*host]*link{}, counts: map[string]int{}, checker: newChecker(), ledger: newLedger(),
+		links: map[*host]*link{}, counts: map[string]int{}, checker: newChecker(), ledger: newLedger(), scribe: newScribe(),
 	}
 	w.ttl = pick(r, time.Second, 2*time.Second, 4*time.Second)
 	w.limits = machine.Limits{PerTarget: r.IntN(3), PerNetworkDevice: r.IntN(2)}
@@ -78,6 +80,9 @@ func Run(seed uint64, trace func(string)) Result {
 	n := 1 + r.IntN(4)
 	w.alone = n == 1 && r.IntN(2) == 0
 	w.weather.hops = w.faultsAtAll() && n > 2 && d.of("hops")%4 == 0
+	if d.of("lines")%2 == 0 { // the others have the history that they had before there were lines
+		w.every = between(d.of("every"), 40*time.Millisecond, 900*time.Millisecond)
+	}
 	for i := range n {
 		w.hosts = append(w.hosts, w.newHost(i))
 	}

@@ -68,6 +68,22 @@ func (s *Store) LogsSince(_ context.Context, tenant automation.TenantID, id auto
 	return s.logs(tenant, id, limit, func(*run) []store.LogMark { return marks })
 }
 
+// Doubled returns the attempts of a run of which chunks are stored beside the whole log:
+// none should be.
+func (s *Store) Doubled(id automation.RunID) []automation.AttemptKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []automation.AttemptKey
+	if r := s.runs[id]; r != nil {
+		for k := range r.live {
+			if _, whole := r.logs[k]; whole {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
 func (s *Store) logs(tenant automation.TenantID, id automation.RunID, limit int, of func(*run) []store.LogMark) (out []store.AttemptLogs, err error) {
 	if err := store.CheckLimit(limit); err != nil {
 		return nil, err
