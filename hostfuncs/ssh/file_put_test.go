@@ -43,11 +43,13 @@ func TestPutHalfWay(t *testing.T) {
 			func(kind sshtest.SFTPKind, body string) bool {
 				return kind == sshtest.SFTPRename && strings.HasSuffix(body, "/f")
 			},
-			`the old one is (\S+) beside it, the new one (\S+):`, map[string]string{"$1": "old", "$2": "new"},
+			`the old one is (\S+) beside it, the new one (\S+):`,
+			map[string]string{"$1": "old", "$2": "new"},
 		},
 		"the old one stays aside": {
 			func(kind sshtest.SFTPKind, _ string) bool { return kind != sshtest.SFTPRename },
-			`The new file is in its place; the old one is (\S+) beside it`, map[string]string{"f": "new", "$1": "old"},
+			`The new file is in its place; the old one is (\S+) beside it`,
+			map[string]string{"f": "new", "$1": "old"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,8 +84,10 @@ func TestPutOwner(t *testing.T) {
 	p, e, dir := filesOn(t)
 	path := filepath.Join(dir, "f")
 	for i, w := range []ssh.Put{
-		{Content: []byte("1"), Mode: new(uint32(0o6755)), UID: new(uint32(1)), GID: new(uint32(2))}, {Content: []byte("2")},
-		{Content: []byte("2"), UID: new(uint32(3))}, {Content: []byte("3"), GID: new(uint32(4))},
+		{Content: []byte("1"), Mode: new(uint32(0o6755)), UID: new(uint32(1)), GID: new(uint32(2))},
+		{Content: []byte("2")},
+		{Content: []byte("2"), UID: new(uint32(3))},
+		{Content: []byte("3"), GID: new(uint32(4))},
 	} {
 		w.Path = path
 		got, err := p.Put(t.Context(), e, w)

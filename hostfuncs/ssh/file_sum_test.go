@@ -16,7 +16,7 @@ import (
 	"opsconductor.dev/hostfuncs/ssh/sshtest"
 )
 
-// summing is a server of files whose sha256sum is a script.
+// summing is a server of files whose program for hashes is a script.
 type summing struct {
 	pool  *ssh.Pool
 	at    ssh.Endpoint
@@ -25,13 +25,20 @@ type summing struct {
 	reads atomic.Int64 // requests for parts of a file
 }
 
-// newSumming returns a server that runs script in place of sha256sum ("": it runs no
-// commands at all); forget: it says that it has written, and writes nothing.
+// newSumming returns a server that runs script in place of sha256sum, and has no openssl
+// unless the script is openssl's ("": it runs no commands at all); forget: it says that
+// it has written, and writes nothing.
 func newSumming(t *testing.T, script string, forget bool) *summing {
 	t.Helper()
 	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "sha256sum"), []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // a program
-		t.Fatal(err)
+	programs := map[string]string{"sha256sum": script, "openssl": "exit 1"}
+	if script == realOpenSSL {
+		programs = map[string]string{"sha256sum": "exit 1", "openssl": script}
+	}
+	for name, text := range programs {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
 	}
 	s := &summing{pool: pool(t, ssh.Options{}), dir: t.TempDir()}
 	conf := sshtest.FakeConfig{Env: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}, SFTP: &sshtest.SFTP{
@@ -53,7 +60,10 @@ func newSumming(t *testing.T, script string, forget bool) *summing {
 	return s
 }
 
-const realSum = `exec /usr/bin/sha256sum "$@"`
+const (
+	realSum     = `exec /usr/bin/sha256sum "$@"`
+	realOpenSSL = `exec /usr/bin/openssl "$@"`
+)
 
 // What was written to a long file is compared by the hash that the server makes, and
 // read back where it makes none, or another: it may see other files by that name.
@@ -67,6 +77,7 @@ func TestPutSummed(t *testing.T) {
 		reads  bool
 	}{
 		"by the server":                {realSum, len(long), true, false},
+		"by openssl":                   {realOpenSSL, len(long), true, false},
 		"another":                      {"echo " + sum(nil) + " -", len(long), true, true},
 		"none":                         {"exit 1", len(long), true, true},
 		"no shell":                     {"", len(long), true, true},
@@ -165,7 +176,7 @@ func TestPutNotSummed(t *testing.T) {
 	if err := errors.Join(os.WriteFile(seen, nil, 0o600), os.Chmod(seen, 0o666), os.Chmod(log, 0o755)); err != nil { //nolint:gosec // whoever runs the command writes there
 		t.Fatal(err)
 	}
-	srv := accountServer(t, fmt.Sprintf(`ForceCommand case "$SSH_ORIGINAL_COMMAND" in *sha256sum*) echo asked >>%s ;; esac; eval "$SSH_ORIGINAL_COMMAND"`, seen))
+	srv := accountServer(t, fmt.Sprintf(`ForceCommand case "$SSH_ORIGINAL_COMMAND" in *sha256*) echo asked >>%s ;; esac; eval "$SSH_ORIGINAL_COMMAND"`, seen))
 	if _, err := pool(t, ssh.Options{}).Put(t.Context(), as(srv, user).As(&ssh.Become{}), ssh.Put{Path: dir + "/f", Content: long}); err != nil {
 		t.Fatal(err)
 	}

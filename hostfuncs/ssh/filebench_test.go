@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +29,6 @@ type fileBench struct {
 	dir     string
 	content []byte
 	files   int
-	turn    uint64
 }
 
 // BenchmarkFiles writes and reads one file of 64 MiB, and 200 of 4 KiB, by a Pool and by
@@ -56,7 +57,7 @@ func BenchmarkFiles(b *testing.B) {
 
 // run goes through rounds and reports their medians.
 func (f *fileBench) run(b *testing.B) {
-	f.dir = b.TempDir()
+	f.dir = filepath.Join(b.TempDir(), "files")
 	moves := []struct {
 		name string
 		move func(context.Context, string) error
@@ -65,29 +66,21 @@ func (f *fileBench) run(b *testing.B) {
 		{"put/checked", func(_ context.Context, path string) error { return f.checked(f.client, path) }},
 		{"put/session", func(_ context.Context, path string) error { return f.session(path, f.checked) }},
 		{"put/pool", f.put},
-		{"get/bare", func(_ context.Context, path string) error {
-			return bareRead(f.client, path, sha256.New(), len(f.content))
-		}},
-		{"get/session", func(_ context.Context, path string) error {
-			return f.session(path, func(c *sftp.Client, path string) error { return bareRead(c, path, sha256.New(), len(f.content)) })
-		}},
+		{"get/bare", func(_ context.Context, path string) error { return f.kept(f.client, path) }},
+		{"get/session", func(_ context.Context, path string) error { return f.session(path, f.kept) }},
 		{"get/pool", f.get},
 	}
 	took := map[string][]time.Duration{}
 	for b.Loop() {
-		f.turn++
-		copy(f.content, fmt.Sprintf("%08d", f.turn)) // what is there is not sent again
+		f.begin(b)
 		for _, m := range moves {
 			start := time.Now()
 			for i := range f.files {
-				if err := m.move(b.Context(), filepath.Join(f.dir, fmt.Sprint(m.name[:3], i))); err != nil {
+				if err := m.move(b.Context(), f.path(m.name, i)); err != nil {
 					b.Fatal(m.name, err)
 				}
 			}
 			took[m.name] = append(took[m.name], time.Since(start))
-			if m.name == "put/pool" {
-				f.others(b)
-			}
 		}
 	}
 	median := func(name string) float64 {
@@ -103,18 +96,29 @@ func (f *fileBench) run(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// others makes the files that are read others than those that were written.
-func (f *fileBench) others(b *testing.B) {
+// path is where a move's file is: each writes files of its own, and all read the same.
+func (f *fileBench) path(move string, i int) string {
+	if strings.HasPrefix(move, "get") {
+		move = "get"
+	}
+	return filepath.Join(f.dir, fmt.Sprint(strings.ReplaceAll(move, "/", "-"), i))
+}
+
+// begin removes what the round before has written, as what is there is not sent again,
+// and makes the files that are read.
+func (f *fileBench) begin(b *testing.B) {
 	b.Helper()
+	err := errors.Join(os.RemoveAll(f.dir), os.Mkdir(f.dir, 0o700))
 	for i := range f.files {
-		if err := os.WriteFile(filepath.Join(f.dir, fmt.Sprint("get", i)), f.content, 0o600); err != nil {
-			b.Fatal(err)
-		}
+		err = errors.Join(err, os.WriteFile(f.path("get", i), f.content, 0o600))
+	}
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 
 func (f *fileBench) put(ctx context.Context, path string) error {
-	_, err := f.pool.Put(ctx, f.at, ssh.Put{Path: path + "pool", Content: f.content})
+	_, err := f.pool.Put(ctx, f.at, ssh.Put{Path: path, Content: f.content})
 	return err
 }
 
@@ -132,6 +136,12 @@ func (f *fileBench) checked(c *sftp.Client, path string) error {
 		return err
 	}
 	return bareRead(c, path, sha256.New(), len(f.content))
+}
+
+// kept reads a file, hashes it and keeps it.
+func (f *fileBench) kept(c *sftp.Client, path string) error {
+	to := bytes.NewBuffer(make([]byte, 0, len(f.content)))
+	return bareRead(c, path, io.MultiWriter(sha256.New(), to), len(f.content))
 }
 
 // session moves a file on a session of its own.

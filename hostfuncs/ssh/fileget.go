@@ -46,7 +46,7 @@ func (p *Pool) Get(ctx context.Context, e Endpoint, name string, limit int) (Fil
 		return err
 	})
 	if e.actor == nil && errors.Is(err, errNoSFTP) {
-		out, err = p.getSCP(ctx, e, name, limit, false)
+		out, err = p.getSCP(ctx, e, name, limit)
 	}
 	if err != nil {
 		return File{}, err

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,7 +26,7 @@ func TestSCPOwner(t *testing.T) {
 	t.Parallel()
 	needs(t, "chown")
 	dir, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
-	record := fmt.Sprintf(`if [ "$1" = -t ]; then "$real" "$@"; r=$?; stat -c '%%a %%u:%%g' "$2" >>%s; exit $r; fi; exec "$real" "$@"`, log)
+	record := fmt.Sprintf(`if [ "$1" = -t ]; then "$real" "$@"; r=$?; stat -c '%%a %%u:%%g %%n' "$2" >>%s; exit $r; fi; exec "$real" "$@"`, log)
 	p, e := pool(t, ssh.Options{}), endpoint(server(t, sshtest.Config{Options: []string{instead(t, "scp", record)}}))
 	path := filepath.Join(dir, "f")
 	if err := errors.Join(os.WriteFile(path, []byte("a long secret"), 0o600), os.Chown(path, 5, 6)); err != nil {
@@ -50,12 +52,13 @@ func TestSCPOwner(t *testing.T) {
 		}
 		onDisk(t, path, tc.w.Content, tc.mode)
 	}
-	own := fmt.Sprintf("600 %d:%d\n", os.Getuid(), os.Getgid())
-	if b, err := os.ReadFile(log); err != nil || string(b) != strings.Repeat(own, 4) {
-		t.Errorf("while it was sent the file had %q (%v), want four times %q", b, err, own)
+	own := regexp.MustCompile(fmt.Sprintf(`(?m)^600 %d:%d %s/\.opsconductor-[0-9a-f]{32}$`, os.Getuid(), os.Getgid(), regexp.QuoteMeta(dir)))
+	b, err := os.ReadFile(log)
+	if sent := slices.Compact(own.FindAllString(string(b), -1)); err != nil || len(sent) != 4 {
+		t.Errorf("while it was sent the file was (%v)\n%s\nwant four times %s, each of another name", err, b, own)
 	}
 	other := filepath.Join(dir, "other")
-	if err := os.Symlink("f", other); err != nil {
+	if err := errors.Join(os.Symlink("f", other), os.Lchown(other, 7, 7)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Put(t.Context(), e, ssh.Put{Path: other, Content: []byte("x"), Mode: new(uint32(0o600))}); err != nil {
@@ -64,10 +67,21 @@ func TestSCPOwner(t *testing.T) {
 	if uid, _, _ := ownerOf(t, other); uid != uint32(os.Getuid()) { //nolint:gosec // a small number
 		t.Errorf("in the place of a link is a file of user %d, want the account's own", uid)
 	}
-	refuses := endpoint(server(t, sshtest.Config{Options: []string{instead(t, "chown", `echo "chown: Operation not permitted" >&2; exit 1`)}}))
-	_, err := p.Put(t.Context(), refuses, ssh.Put{Path: path, Content: []byte("x"), UID: new(uint32(9))})
-	wantError(t, err, hostfuncs.Denied, hostfuncs.After, "could not take its place", "Nothing was changed")
-	only(t, dir, "f", "other")
+	for _, program := range []string{"chown", "chmod"} {
+		refuses := endpoint(server(t, sshtest.Config{Options: []string{instead(t, program, `echo "Operation not permitted" >&2; exit 1`)}}))
+		_, err := p.Put(t.Context(), refuses, ssh.Put{Path: path, Content: []byte("x"), UID: new(uint32(9))})
+		wantError(t, err, hostfuncs.Denied, hostfuncs.After, "could not take its place", "Nothing was changed")
+		if _, err := p.Put(t.Context(), refuses, ssh.Put{Path: other, Content: []byte("of the same owner")}); program == "chown" && err != nil {
+			t.Errorf("no owner to change: %v", err)
+		}
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "again" {
+		t.Errorf("at the path is %q (%v), want it as it was", b, err)
+	}
+	if got, err := p.Put(t.Context(), e, ssh.Put{Path: filepath.Join(dir, "new"), Content: []byte("x")}); err != nil || got.Mode != 0o644 {
+		t.Errorf("a new file: %+v (%v), want mode 0644", got, err)
+	}
+	only(t, dir, "f", "new", "other")
 }
 
 // A file that the account may not read is not replaced by one of another mode unseen.
@@ -199,6 +213,37 @@ func TestSCPCancelledBefore(t *testing.T) {
 		}
 		only(t, dir, "f")
 	}
+}
+
+// A server that is gone before anything was sent has changed nothing.
+func TestSCPLostBefore(t *testing.T) {
+	t.Parallel()
+	needSCP(t)
+	srv := appliance(t)
+	px, e := through(t, srv)
+	_, err := pool(t, quick()).Put(t.Context(), e, ssh.Put{Path: filepath.Join(t.TempDir(), "f"), Content: []byte("new"), Begin: func(context.Context, string) error {
+		px.Refuse(true)
+		px.Cut()
+		return nil
+	}})
+	var he *hostfuncs.Error
+	if !errors.As(err, &he) || he.Phase != hostfuncs.Before || strings.Contains(he.Message, "may be the old one") {
+		t.Errorf("%+v, want before, and no word of a change", he)
+	}
+}
+
+// Where the move of what was sent could not even be begun, it is said that it was sent.
+func TestSCPNotMoved(t *testing.T) {
+	t.Parallel()
+	needSCP(t)
+	dir := t.TempDir()
+	e := endpoint(forced(t, `case "$SSH_ORIGINAL_COMMAND" in *"'-s'"*) exit 1 ;; esac; exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"`))
+	_, err := pool(t, quick()).Put(t.Context(), e, ssh.Put{Path: filepath.Join(dir, "f"), Content: []byte("new")})
+	var he *hostfuncs.Error
+	if !errors.As(err, &he) || he.Phase != hostfuncs.After || he.Retryable || !strings.Contains(he.Message, "Nothing was changed") {
+		t.Errorf("%+v, want after, not to be tried again", he)
+	}
+	only(t, dir)
 }
 
 // Cancelled while it sends, a call sends no more, and removes what it has sent.

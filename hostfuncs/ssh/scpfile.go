@@ -13,17 +13,11 @@ import (
 	"opsconductor.dev/hostfuncs"
 )
 
-// getSCP is Get over scp. With acted its errors are of phase after. With one of code
-// output_limit comes the mode of the file.
-func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int, acted bool) (File, error) {
+// getSCP is Get over scp. With an error of code output_limit comes the mode of the file.
+func (p *Pool) getSCP(ctx context.Context, e Endpoint, name string, limit int) (File, error) {
 	doing := fmt.Sprintf("read %.300q", name)
 	var out File
 	err := p.withSCP(ctx, e, "-f", name, func(ctx context.Context, s *scp) error {
-		if acted {
-			if err := s.enter(ctx); err != nil {
-				return err
-			}
-		}
 		var err error
 		out, err = s.receive(name, limit)
 		switch {
@@ -85,7 +79,7 @@ func (p *Pool) putSCP(ctx context.Context, e Endpoint, w Put) (Written, error) {
 // what is to go there; one of mode 0644 where there is none. What may not be done is
 // refused when it is tried.
 func (p *Pool) occupantSCP(ctx context.Context, e Endpoint, w Put) (File, error) {
-	there, err := p.getSCP(ctx, e, w.Path, len(w.Content), false)
+	there, err := p.getSCP(ctx, e, w.Path, len(w.Content))
 	switch code := codeOf(err); {
 	case code == hostfuncs.OutputLimit:
 		return there, nil
@@ -193,7 +187,7 @@ func (p *Pool) sendSCP(ctx context.Context, e Endpoint, name string, w Put, mode
 	if err != nil {
 		return 0, err
 	}
-	back, err := p.getSCP(ctx, e, name, len(w.Content), true)
+	back, err := p.getSCP(ctx, e, name, len(w.Content))
 	switch {
 	case codeOf(err) == hostfuncs.OutputLimit, err == nil && back.SHA256 != sum:
 		return 0, hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After, "%s on %s: what was read back is not what was sent; its disk may be full or broken", doing, e.place())
