@@ -80,7 +80,7 @@ func Run(seed uint64, trace func(string)) Result {
 	n := 1 + r.IntN(4)
 	w.alone = n == 1 && r.IntN(2) == 0
 	w.weather.hops = w.faultsAtAll() && n > 2 && d.of("hops")%4 == 0
-	if d.of("lines")%2 == 0 { // the others have the history that they had before there were lines
+	if d.of("lines")%8 == 0 { // the others have the history that they had before there were lines
 		w.every = between(d.of("every"), 40*time.Millisecond, 900*time.Millisecond)
 	}
 	for i := range n {
