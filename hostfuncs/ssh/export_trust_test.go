@@ -27,3 +27,12 @@ func AlgorithmsOf(p Profile) []string {
 	out := append(append(append([]string{}, t.kex...), t.ciphers...), t.macs...)
 	return append(append(out, t.hostKeys...), p.certificates()...)
 }
+
+// Announced is how many keys of an announcement a server is asked to prove.
+func Announced(e Endpoint, payload []byte) (int, error) {
+	t, err := newTrust(e)
+	if err != nil {
+		return 0, err
+	}
+	return len(newKeys(payload, t)), nil
+}

@@ -37,7 +37,7 @@ const bashFinds = `{ builtin enable -n "$1"; builtin hash "$1"; builtin enable "
 // bashRuns turns bash into the program, after the line that announce writes. builtin
 // passes by functions that the account's .bashrc defines.
 const bashRuns = `_oc1= _oc5=; { IFS=" " builtin read -r _oc1 _oc2 _oc3 _oc4 _oc5 _oc6 </proc/$$/stat; } 2>/dev/null; ` +
-	`_oc1=; [[ -f $_oc0 && -x $_oc0 && ${_oc5:-$$} = "$$" ]] && { IFS= builtin read -r -n 4 _oc1 <"$_oc0"; } 2>/dev/null; ` +
+	`_oc1=; [[ -f $_oc0 && -x $_oc0 && ${_oc5:-$$} = "$$" ]] && { builtin read -r -n 4 _oc1 <"$_oc0"; } 2>/dev/null; ` +
 	`case $_oc1 in ?ELF) builtin echo "%s $$ $_oc5 $_oc6" >&2 && { builtin exec "$@"; builtin exit 126; };; esac`
 
 // bashMax is how long the arguments may be: csh takes no word longer than some KB.
