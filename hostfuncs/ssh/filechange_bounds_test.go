@@ -190,7 +190,7 @@ func TestChangeHashes(t *testing.T) {
 	for i, c := range []ssh.Chmod{{Path: path, Mode: one}, {Path: path + "g", Mode: one}, {Path: path, Mode: two}, {Path: path, UID: one}, {Path: path, UID: two}, {Path: path, GID: one}, {Path: path, GID: two}} {
 		check(fmt.Sprint("chmod ", i), func(b ssh.Begin) error { c.Begin = b; _, _, err := p.Chmod(t.Context(), e, c); return err })
 	}
-	for i, w := range []ssh.Put{{Path: path + "p"}, {Path: path + "q"}, {Path: path + "p", Content: []byte("x")}, {Path: path + "p", Mode: one}, {Path: path + "p", Mode: two}, {Path: path + "p", UID: one}, {Path: path + "p", GID: one}, {Path: path + "p", UID: one, GID: one}} {
+	for i, w := range []ssh.Put{{Path: path + "p"}, {Path: path + "q"}, {Path: path + "p", Content: []byte("x")}, {Path: path + "p", Content: []byte("y")}, {Path: path + "p", Mode: one}, {Path: path + "p", Mode: two}, {Path: path + "p", UID: one}, {Path: path + "p", GID: one}, {Path: path + "p", UID: one, GID: one}} {
 		check(fmt.Sprint("put ", i), func(b ssh.Begin) error { w.Begin = b; _, err := p.Put(t.Context(), e, w); return err })
 	}
 	only(t, dir, "f", "fg")
