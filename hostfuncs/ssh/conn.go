@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -16,14 +15,12 @@ import (
 
 // conn is one authenticated connection.
 type conn struct {
-	pool   *Pool
-	group  *group
-	client *xssh.Client
-	wire   *wire
-	addr   netip.Addr
-	name   string // of the endpoint, for errors
-	user   string
-	done   chan struct{} // closed when the connection has ended
+	*link
+	pool  *Pool
+	group *group
+	name  string // of the endpoint, for errors
+	user  string
+	done  chan struct{} // closed when the connection has ended
 
 	// Under Pool.mu:
 	inFlight  int // sessions, and attempts to open one
@@ -32,47 +29,53 @@ type conn struct {
 	gone      bool // left the group
 	idleSince time.Time
 	place     *list.Element // in Pool.idle
+	minder    *time.Timer   // calls look; armed, or look runs, until gone. Either counts in Pool.wg
 }
 
 // abort cuts the connection, which ends every wait on it.
 func (c *conn) abort() { _ = c.wire.Close() }
 
-// watch waits for the connection's end and takes it out of the pool.
+// watch serves the connection until its end, and takes it out of the pool.
 func (c *conn) watch() {
-	_ = c.client.Wait()
-	_ = c.client.Close()
-	close(c.done)
 	p := c.pool
+	c.serve(&p.wg)
+	close(c.done)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.retired, c.gone = true, true
+	if c.minder.Stop() {
+		p.wg.Done()
+	}
 	p.busy(c)
 	c.group.conns = slices.DeleteFunc(c.group.conns, func(other *conn) bool { return other == c })
 	c.group.wake()
 	p.forget(c.group)
 }
 
-// mind asks a silent connection for a sign of life and closes an idle one.
+// mind begins to look after a connection. Under Pool.mu. An idle one has a timer for
+// this and no goroutine: a host keeps hundreds of them.
 func (c *conn) mind() {
-	o := c.pool.opt
-	tick := time.NewTicker(min(o.KeepAlive, max(o.IdleTimeout/2, time.Millisecond)))
-	defer tick.Stop()
-	for {
-		select {
-		case <-c.done:
-			return
-		case <-tick.C:
-		}
-		if c.pool.expired(c) {
-			c.abort()
-			continue
-		}
-		if c.wire.silent() < o.KeepAlive {
-			continue
-		}
-		late := time.AfterFunc(o.KeepAlive, c.abort)
+	c.pool.wg.Add(1)
+	c.minder = time.AfterFunc(c.pool.opt.lookEvery(), c.look)
+}
+
+// look closes an idle connection, or asks a silent one for a sign of life.
+func (c *conn) look() {
+	p := c.pool
+	defer p.wg.Done()
+	switch {
+	case p.expired(c):
+		c.abort()
+	case c.wire.silent() >= p.opt.KeepAlive:
+		late := time.AfterFunc(p.opt.KeepAlive, c.abort)
 		_ = c.ping() // its error is the connection's end
 		late.Stop()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.gone {
+		p.wg.Add(1)
+		c.minder.Reset(p.opt.lookEvery())
 	}
 }
 
@@ -167,13 +170,13 @@ func (c *conn) openChannel(ctx context.Context) (channel, error) {
 }
 
 func (c *conn) openOnce() (channel, error) {
-	ch, reqs, err := c.client.OpenChannel("session", nil)
+	ch, reqs, err := c.OpenChannel("session", nil)
 	return channel{ch, reqs}, err
 }
 
 // ping asks the server for a sign of life.
 func (c *conn) ping() error {
-	_, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil)
+	_, _, err := c.SendRequest("keepalive@openssh.com", true, nil)
 	return err
 }
 

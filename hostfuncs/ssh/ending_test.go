@@ -135,3 +135,15 @@ func TestCancelUngrouped(t *testing.T) {
 	}
 	_ = stopProcess(pids[0])
 }
+
+// A command whose output has ended with it returns with its exit: nothing is waited for.
+func TestNoDrain(t *testing.T) {
+	t.Parallel()
+	o := quick()
+	o.DrainGrace, o.DrainMost = time.Hour, time.Hour
+	f := fake(t, sshtest.FakeConfig{})
+	p := pool(t, o)
+	for _, text := range []string{"true", "echo out", "echo err >&2", "echo out; echo err >&2"} {
+		run(t, p, fakeEndpoint(f), ssh.Command{Argv: []string{"sh", "-c", text}})
+	}
+}

@@ -24,10 +24,10 @@ var errDropped = errors.New("the server closed the connection before its banner"
 const dropTries = 16
 
 // dial opens and authenticates a connection within Options.ConnectTimeout.
-func (p *Pool) dial(ctx context.Context, e Endpoint) (*xssh.Client, *wire, netip.Addr, error) {
+func (p *Pool) dial(ctx context.Context, e Endpoint) (*link, error) {
 	trusted, err := newTrust(e)
 	if err != nil {
-		return nil, nil, netip.Addr{}, err
+		return nil, err
 	}
 	within := p.opt.ConnectTimeout * time.Duration(1+len(e.Via))
 	if len(reveal(e.Credential.OneTimeSeed)) > 0 {
@@ -37,19 +37,19 @@ func (p *Pool) dial(ctx context.Context, e Endpoint) (*xssh.Client, *wire, netip
 	defer cancel()
 	addrs, err := p.resolve(ctx, e)
 	if err != nil {
-		return nil, nil, netip.Addr{}, err
+		return nil, err
 	}
 	g := p.gate(e)
 	defer p.leave(g)
 	for try := 1; ; try++ {
-		client, w, addr, err := p.attempt(ctx, e, g, addrs, trusted)
+		l, err := p.attempt(ctx, e, g, addrs, trusted)
 		switch {
 		case err == nil:
-			return client, w, addr, nil
+			return l, nil
 		case !errors.Is(err, errDropped):
-			return nil, nil, netip.Addr{}, err
+			return nil, err
 		case try == dropTries || !pause(ctx, try):
-			return nil, nil, netip.Addr{}, hostfuncs.Errorf(hostfuncs.Throttled, hostfuncs.Before,
+			return nil, hostfuncs.Errorf(hostfuncs.Throttled, hostfuncs.Before,
 				"%s closed %d connections before its banner: too many are being opened (MaxStartups), or it does not let this host in: %w", e.place(), try, err)
 		}
 	}
@@ -103,33 +103,34 @@ func unreachable(ctx context.Context, e Endpoint, doing string, err *hostfuncs.D
 }
 
 // attempt dials once, under the gate.
-func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, trusted *trust) (*xssh.Client, *wire, netip.Addr, error) {
+func (p *Pool) attempt(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr, trusted *trust) (*link, error) {
 	if err := g.enter(ctx); err != nil {
-		return nil, nil, netip.Addr{}, hostfuncs.Ended(ctx, hostfuncs.Before, "waiting to connect to %s, to which as many connections are being opened as it bears", e.place())
+		return nil, hostfuncs.Ended(ctx, hostfuncs.Before, "waiting to connect to %s, to which as many connections are being opened as it bears", e.place())
 	}
 	leave, err := p.enterJump(ctx, e)
 	if err != nil {
 		g.exit(false)
-		return nil, nil, netip.Addr{}, err
+		return nil, err
 	}
 	defer leave()
 	w, addr, err := p.connect(ctx, e, addrs)
 	if err != nil {
 		g.exit(false)
-		return nil, nil, netip.Addr{}, err
+		return nil, err
 	}
 	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, trust: trusted}}
-	client, err := h.run(ctx)
+	l, err := h.run(ctx)
 	g.exit(errors.Is(err, errDropped))
 	if err == nil {
-		return client, w, addr.Addr(), nil
+		l.addr = addr.Addr()
+		return l, nil
 	}
 	_ = w.Close()
 	var neg *xssh.AlgorithmNegotiationError
 	if errors.As(err, &neg) && strings.Contains(neg.What, "host key") && trusted.pins.any() {
 		err = p.scan(ctx, e, g, addrs, trusted, neg)
 	}
-	return nil, nil, netip.Addr{}, err
+	return nil, err
 }
 
 func (p *Pool) connect(ctx context.Context, e Endpoint, addrs []netip.Addr) (*wire, netip.AddrPort, error) {
@@ -168,7 +169,11 @@ func (p *Pool) scan(ctx context.Context, e Endpoint, g *gate, addrs []netip.Addr
 	}
 	defer func() { _ = w.Close() }()
 	h := &handshake{pool: p, endpoint: e, wire: w, check: &hostKeyCheck{endpoint: e, trust: trusted}, anyKey: true}
-	if _, err := h.run(ctx); h.check.failed() != nil {
+	l, err := h.run(ctx)
+	if l != nil { // it lets anybody in
+		l.drop(&p.wg)
+	}
+	if h.check.failed() != nil {
 		return err
 	}
 	return without
@@ -184,7 +189,7 @@ type handshake struct {
 	anyKey   bool // take any type of host key, to see it
 }
 
-func (h *handshake) run(ctx context.Context) (*xssh.Client, error) {
+func (h *handshake) run(ctx context.Context) (*link, error) {
 	cfg := &xssh.ClientConfig{
 		User:            h.endpoint.Credential.Username,
 		ClientVersion:   "SSH-2.0-OpsConductor",
@@ -211,17 +216,17 @@ func (h *handshake) run(ctx context.Context) (*xssh.Client, error) {
 	if err != nil {
 		return nil, h.explain(ctx, err)
 	}
-	learn := h.pool.rotation(ctx, h.endpoint, h.check.trust, conn, h.check.byPin())
-	client := xssh.NewClient(conn, chans, h.pool.watchKeys(conn, reqs, learn))
+	l := &link{Conn: conn, wire: h.wire, opens: chans, requests: reqs}
 	if !stop() {
-		_ = client.Close()
+		l.drop(&h.pool.wg)
 		return nil, h.explain(ctx, ctx.Err())
 	}
 	if err := h.wire.SetDeadline(time.Time{}); err != nil {
-		_ = client.Close()
+		l.drop(&h.pool.wg)
 		return nil, h.explain(ctx, err)
 	}
-	return client, nil
+	l.learn = h.pool.rotation(ctx, h.endpoint, h.check.trust, conn, h.check.byPin())
+	return l, nil
 }
 
 // phase names how far the handshake came.

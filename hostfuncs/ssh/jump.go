@@ -153,7 +153,7 @@ func (c *conn) openTunnel(ctx context.Context, host string, port int) (xssh.Chan
 	}{host, uint32(port), "127.0.0.1", 0}) //nolint:gosec // at most 65535
 	answered := make(chan answer, 1)
 	c.pool.wg.Go(func() {
-		ch, reqs, err := c.client.OpenChannel("direct-tcpip", payload)
+		ch, reqs, err := c.OpenChannel("direct-tcpip", payload)
 		answered <- answer{ch, reqs, err}
 	})
 	late := time.NewTimer(c.pool.opt.DialTimeout)

@@ -50,6 +50,11 @@ type Options struct {
 	Now func() time.Time
 }
 
+// lookEvery is how often a connection is looked after.
+func (o Options) lookEvery() time.Duration {
+	return min(o.KeepAlive, max(o.IdleTimeout/2, time.Millisecond))
+}
+
 func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *time.Duration

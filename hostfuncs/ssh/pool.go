@@ -173,7 +173,7 @@ func (p *Pool) claim(g *group) (c *conn, d *dialing, mine bool, wait <-chan stru
 
 // open dials, and lets those who joined know.
 func (p *Pool) open(ctx context.Context, g *group, e Endpoint, d *dialing) (*conn, error) {
-	client, w, addr, err := p.dial(ctx, e)
+	l, err := p.dial(ctx, e)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g.dials = slices.DeleteFunc(g.dials, func(other *dialing) bool { return other == d })
@@ -186,14 +186,14 @@ func (p *Pool) open(ctx context.Context, g *group, e Endpoint, d *dialing) (*con
 		}
 		return nil, he
 	}
-	c := &conn{pool: p, group: g, name: e.place(), user: e.Credential.Username, client: client, wire: w, addr: addr, inFlight: 1, done: make(chan struct{})}
 	if p.closed {
-		_ = client.Close()
+		l.drop(&p.wg)
 		return nil, hostfuncs.Errorf(hostfuncs.Cancelled, hostfuncs.Before, "the host is closing its SSH connections")
 	}
+	c := &conn{link: l, pool: p, group: g, name: e.place(), user: e.Credential.Username, inFlight: 1, done: make(chan struct{})}
 	g.conns = append(g.conns, c)
+	c.mind()
 	p.wg.Go(c.watch)
-	p.wg.Go(c.mind)
 	return c, nil
 }
 

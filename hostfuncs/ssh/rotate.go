@@ -22,27 +22,6 @@ const (
 	rotateTimeout = 15 * time.Second
 )
 
-// watchKeys passes the server's requests on, without what tells of host keys, and
-// learns proven ones where learn is not nil.
-func (p *Pool) watchKeys(conn xssh.Conn, in <-chan *xssh.Request, learn func(payload []byte)) <-chan *xssh.Request {
-	out := make(chan *xssh.Request)
-	p.wg.Go(func() {
-		defer close(out)
-		told := false
-		for r := range in {
-			if r.Type != hostKeysName {
-				out <- r
-				continue
-			}
-			if learn != nil && !told {
-				told = true
-				p.wg.Go(func() { learn(r.Payload) })
-			}
-		}
-	})
-	return out
-}
-
 // rotation returns what learns the other keys of a server that was trusted by a
 // pinned key; nil where the endpoint does not ask for it.
 func (p *Pool) rotation(ctx context.Context, e Endpoint, t *trust, conn xssh.Conn, pinned bool) func([]byte) {

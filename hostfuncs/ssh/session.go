@@ -26,14 +26,14 @@ type session struct {
 	started  time.Time
 
 	out, err *capture
-	came     atomic.Int64   // bytes of both streams
-	streams  sync.WaitGroup // the two pumps
-	drained  chan struct{}  // closed when both pumps have ended
-	exited   chan struct{}  // closed when exit is set
-	gone     chan struct{}  // closed when the server has closed the channel
-	announce chan struct{}  // closed when proc is set
-	flooded  chan struct{}  // closed when a stream is past what is discarded
-	reply    chan error     // of the exec request
+	came     atomic.Int64  // bytes of both streams
+	pumps    atomic.Int32  // that have not ended
+	drained  chan struct{} // closed when both pumps have ended
+	exited   chan struct{} // closed when exit is set
+	gone     chan struct{} // closed when the server has closed the channel
+	announce chan struct{} // closed when proc is set
+	flooded  chan struct{} // closed when a stream is past what is discarded
+	reply    chan error    // of the exec request
 
 	exit exit
 	proc process
@@ -194,22 +194,28 @@ func (s *session) read() {
 	if s.cmd.terminal() {
 		out, marked = marked, err
 	}
-	s.streams.Add(2)
+	s.pumps.Store(2)
 	s.pool.wg.Go(func() {
-		defer s.streams.Done()
+		defer s.pumped()
 		pump(s.ch, s.touched(out))
 		if s.cmd.terminal() {
 			ended()
 		}
 	})
 	s.pool.wg.Go(func() {
-		defer s.streams.Done()
+		defer s.pumped()
 		pump(s.ch.Stderr(), s.touched(marked))
 		if !s.cmd.terminal() {
 			ended()
 		}
 	})
-	s.pool.wg.Go(func() { s.streams.Wait(); close(s.drained) })
+}
+
+// pumped is called as a pump ends.
+func (s *session) pumped() {
+	if s.pumps.Add(-1) == 0 {
+		close(s.drained)
+	}
 }
 
 // feed writes standard input. An error means that the command does not read it

@@ -119,13 +119,15 @@ func dsn(c Config, readOnly bool) string {
 	for _, p := range []string{
 		"busy_timeout(" + strconv.FormatInt(c.BusyTimeout.Milliseconds(), 10) + ")",
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-16384)",
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
 	} {
 		q.Add("_pragma", p)
 	}
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
+		q.Add("_pragma", "cache_size(-2048)") // a reader's pages are of no use to it after the next commit
 	} else {
+		q.Add("_pragma", "cache_size(-4096)")
 		q.Add("_pragma", "temp_store(MEMORY)") // statement journals: readers' sorts go to disk when they are large
 	}
 	q.Set("_dqs", "0")
