@@ -20,6 +20,7 @@ type conn struct {
 	group *group
 	name  string // of the endpoint, for errors
 	user  string
+	born  time.Time
 	done  chan struct{} // closed when the connection has ended
 
 	// Under Pool.mu:
@@ -102,11 +103,16 @@ func (p *Pool) rest(c *conn) {
 	}
 }
 
-// expired reports whether a connection has been idle for too long, and retires it.
+// aged reports whether a connection is too old for another session. It is closed when
+// it is next looked at and idle.
+func (c *conn) aged() bool { return time.Since(c.born) >= c.pool.opt.MaxAge }
+
+// expired reports whether an idle connection has been so for too long, or is too old,
+// and retires it.
 func (p *Pool) expired(c *conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.place == nil || time.Since(c.idleSince) < p.opt.IdleTimeout {
+	if c.place == nil || time.Since(c.idleSince) < p.opt.IdleTimeout && !c.aged() {
 		return false
 	}
 	p.busy(c)

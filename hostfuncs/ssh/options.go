@@ -24,6 +24,7 @@ type Options struct {
 	FileTimeout      time.Duration // silence of a server that owes an SFTP answer: 30 s
 	KeepAlive        time.Duration // silence after which a connection is asked for a sign of life, and has as long again to give it: 15 s
 	IdleTimeout      time.Duration // an unused connection is closed: 60 s
+	MaxAge           time.Duration // a connection takes no new session after it: who logged in by what has since expired, or was locked out there, is asked again: 60 min
 	DrainGrace       time.Duration // silence in which the rest of the output may come after the command has ended: 1 s
 	DrainMost        time.Duration // all that the rest of the output may take, however steadily it comes: 30 s
 	KillGrace        time.Duration // between TERM and KILL: 2 s
@@ -52,7 +53,7 @@ type Options struct {
 
 // lookEvery is how often a connection is looked after.
 func (o Options) lookEvery() time.Duration {
-	return min(o.KeepAlive, max(o.IdleTimeout/2, time.Millisecond))
+	return min(o.KeepAlive, max(min(o.IdleTimeout, o.MaxAge)/2, time.Millisecond))
 }
 
 func (o Options) withDefaults() Options {
@@ -70,6 +71,7 @@ func (o Options) withDefaults() Options {
 		{&o.FileTimeout, 30 * time.Second},
 		{&o.KeepAlive, 15 * time.Second},
 		{&o.IdleTimeout, 60 * time.Second},
+		{&o.MaxAge, time.Hour},
 		{&o.DrainGrace, time.Second},
 		{&o.DrainMost, 30 * time.Second},
 		{&o.KillGrace, 2 * time.Second},

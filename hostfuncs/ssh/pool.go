@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"opsconductor.dev/hostfuncs"
 )
@@ -151,7 +152,7 @@ func (p *Pool) claim(g *group) (c *conn, d *dialing, mine bool, wait <-chan stru
 		return nil, nil, false, nil, hostfuncs.Errorf(hostfuncs.Cancelled, hostfuncs.Before, "the host is closing its SSH connections")
 	}
 	for _, c := range g.conns {
-		if !c.retired && c.inFlight < g.limit {
+		if !c.retired && !c.aged() && c.inFlight < g.limit {
 			c.inFlight++
 			p.busy(c)
 			return c, nil, false, nil, nil
@@ -190,7 +191,7 @@ func (p *Pool) open(ctx context.Context, g *group, e Endpoint, d *dialing) (*con
 		l.drop(&p.wg)
 		return nil, hostfuncs.Errorf(hostfuncs.Cancelled, hostfuncs.Before, "the host is closing its SSH connections")
 	}
-	c := &conn{link: l, pool: p, group: g, name: e.place(), user: e.Credential.Username, inFlight: 1, done: make(chan struct{})}
+	c := &conn{link: l, pool: p, group: g, name: e.place(), user: e.Credential.Username, inFlight: 1, born: time.Now(), done: make(chan struct{})}
 	g.conns = append(g.conns, c)
 	c.mind()
 	p.wg.Go(c.watch)

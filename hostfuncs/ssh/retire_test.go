@@ -318,3 +318,37 @@ func TestUsedUp(t *testing.T) {
 		}
 	}
 }
+
+// A connection of MaxAge takes no new session: an idle one is closed, and what runs on
+// another goes on.
+func TestMaxAge(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{})
+	px, e := through(t, srv)
+	p := pool(t, ssh.Options{MaxAge: time.Nanosecond, KeepAlive: time.Minute})
+	run(t, p, e, truth)
+	run(t, p, e, truth)
+	letGo, done := held(t, p, e)
+	if n := px.Connections(); n != 3 {
+		t.Errorf("%d connections for three commands, want 3", n)
+	}
+	eventually(t, "the idle ones are closed", func() bool { return len(srv.Connections()) == 1 })
+	run(t, p, e, truth)
+	if n := px.Connections(); n != 4 {
+		t.Errorf("%d connections, want 4: the one in use is too old", n)
+	}
+	letGo()
+	if err := <-done; err != nil {
+		t.Errorf("the command on the connection that grew too old: %v", err)
+	}
+	eventually(t, "its connection ends with it", func() bool { return len(srv.Connections()) <= 1 })
+}
+
+// An idle connection that grows too old is closed though it is not idle for long.
+func TestMaxAgeOfIdle(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{})
+	p := pool(t, ssh.Options{MaxAge: 100 * time.Millisecond, KeepAlive: time.Minute})
+	run(t, p, endpoint(srv), truth)
+	eventually(t, "it is closed", func() bool { return len(srv.Connections()) == 0 })
+}
