@@ -97,3 +97,25 @@ func TestPutFlushes(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// Content that looks like the request that opens a new file is content.
+func TestPutLooksLikeOpen(t *testing.T) {
+	t.Parallel()
+	e := endpoint(server(t, sshtest.Config{Options: []string{sftpOn}}))
+	p := pool(t, ssh.Options{})
+	for _, size := range []int{13, 100, 32 << 10, 3 * 32 << 10} {
+		b := make([]byte, size)
+		for end := min(size, 32<<10); end <= size; end += 32 << 10 {
+			part := b[max(0, end-32<<10):end]
+			part[4], part[len(part)-5] = 3, 0x28
+		}
+		name := filepath.Join(t.TempDir(), "file")
+		if _, err := p.Put(t.Context(), e, ssh.Put{Path: name, Content: b}); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+			continue
+		}
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%d bytes: %d bytes are there, %v", size, len(got), err)
+		}
+	}
+}

@@ -212,7 +212,7 @@ func (f *files) start(ctx context.Context) error {
 // hello asks for the version.
 func (f *files) hello(ctx context.Context) error {
 	var err error
-	f.client, err = sftp.NewClientPipe(bufio.NewReaderSize(f.pipe, readAhead), private{f.ch}, sftp.UseConcurrentWrites(true), sftp.MaxPacket(packet))
+	f.client, err = sftp.NewClientPipe(bufio.NewReaderSize(f.pipe, readAhead), &private{to: f.ch}, sftp.UseConcurrentWrites(true), sftp.MaxPacket(packet))
 	if err == nil {
 		return nil
 	}
@@ -334,8 +334,12 @@ func (f *files) fail(ctx context.Context, doing string, err error) *hostfuncs.Er
 }
 
 // private is the way to the server. The client opens new files without a mode,
-// so for a moment others could open them: here the request is given mode 0600.
-type private struct{ to io.Writer }
+// so for a moment others could open them: here the request is given mode 0600. The
+// client writes one packet after the other, each whole or in parts.
+type private struct {
+	to   io.Writer
+	left int64 // bytes of a packet that has begun
+}
 
 // Of an SFTP packet: its type, and flags of SSH_FXP_OPEN and of attributes.
 const (
@@ -346,10 +350,16 @@ const (
 	privateMode = 0o600
 )
 
-// Write sends one packet, or the beginning of one.
-func (p private) Write(b []byte) (int, error) {
+// Write sends a packet or a part of one. What follows the first part is content, whatever
+// it looks like.
+func (p *private) Write(b []byte) (int, error) {
 	n := len(b)
-	if n < 13 || b[4] != typeOpen {
+	begins := p.left == 0 && n >= 4
+	if begins {
+		p.left = 4 + int64(binary.BigEndian.Uint32(b))
+	}
+	p.left = max(0, p.left-int64(n))
+	if !begins || p.left > 0 || n < 13 || b[4] != typeOpen {
 		return p.to.Write(b) //nolint:wrapcheck // the channel's own error
 	}
 	flags := binary.BigEndian.Uint32(b[n-8:])
@@ -367,4 +377,4 @@ func (p private) Write(b []byte) (int, error) {
 }
 
 // Close does nothing: the session closes the channel.
-func (p private) Close() error { return nil }
+func (p *private) Close() error { return nil }
