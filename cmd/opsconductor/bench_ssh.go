@@ -12,6 +12,6 @@ func (c *cli) benchSSHCommand() *cobra.Command {
 			cmd.Flags().IntVar(&o.Targets, "targets", 50, "real SSH servers (OpenSSH's sshd), each on an address of its own: 127.0.1.1 and on")
 			cmd.Flags().IntVar(&o.Fakes, "fakes", 10_000, "SSH servers in process")
 			cmd.Flags().BoolVar(&o.Ansible, "ansible", true, "measure Ansible too, where it is installed")
-			cmd.Flags().IntVar(&o.Times, "times", 3, "how often everything but Ansible is measured; the median counts")
+			cmd.Flags().IntVar(&o.Times, "times", 6, "how often everything but Ansible is measured; the median counts")
 		})
 }

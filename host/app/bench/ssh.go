@@ -30,13 +30,13 @@ const onTargets = `{"schema": "opsconductor/v1", "name": "bench-ssh", "targets":
 "steps": [{"id": "run", "uses": "linux.command@1", "with": {"argv": ["true"]}, "timeout": "60s", "for_each": {"in": "targets"}}]}`
 
 // SSH measures one run of `true` on Targets real SSH servers (50 without), over
-// connections that have to be opened and over those that stand, Times times in turn
-// with a bare loop over x/crypto/ssh; the same by Ansible, where that is there; and
+// connections that have to be opened and over those that stand, Times times (6 without)
+// in turn with a bare loop over x/crypto/ssh; the same by Ansible, where that is there; and
 // one run on Fakes servers in process (10,000 without). The host is a process of its
 // own, and its memory is that process's.
 func SSH(ctx context.Context, o Options) (Report, error) {
 	o = o.withSlots()
-	o.Targets, o.Fakes, o.Times = cmp.Or(o.Targets, 50), cmp.Or(o.Fakes, 10_000), cmp.Or(o.Times, 3)
+	o.Targets, o.Fakes, o.Times = cmp.Or(o.Targets, 50), cmp.Or(o.Fakes, 10_000), cmp.Or(o.Times, 6)
 	r := o.report("ssh")
 	r.Settings["targets"], r.Settings["fakes"], r.Settings["times"] = o.Targets, o.Fakes, o.Times
 	err := o.deploy(ctx, func(ctx context.Context, d *deployment) (err error) {
@@ -89,18 +89,7 @@ func (s *sshBench) real(ctx context.Context) error {
 		return err
 	}
 	var cold, warm, bareCold, bareWarm []time.Duration
-	for range s.options.Times {
-		if err := hangUp(ctx, servers); err != nil {
-			return err
-		}
-		b, err := bareLoop(ctx, endpoints)
-		if err != nil {
-			return err
-		}
-		bareCold, bareWarm = append(bareCold, b.cold), append(bareWarm, b.warm)
-		if err := hangUp(ctx, servers); err != nil {
-			return err
-		}
+	ours := func() error {
 		for _, to := range []*[]time.Duration{&cold, &warm} {
 			took, err := s.once(ctx, plan, len(endpoints))
 			if err != nil {
@@ -108,8 +97,21 @@ func (s *sshBench) real(ctx context.Context) error {
 			}
 			*to = append(*to, took)
 		}
+		return nil
+	}
+	bare := func() error {
+		b, err := bareLoop(ctx, endpoints)
+		bareCold, bareWarm = append(bareCold, b.cold), append(bareWarm, b.warm)
+		return err
+	}
+	for k := range s.options.Times { // each is the first in every other round
+		for _, measure := range [][]func() error{{bare, ours}, {ours, bare}}[k%2] {
+			if err := errors.Join(hangUp(ctx, servers), measure()); err != nil {
+				return err
+			}
+		}
 		s.options.note("%d servers: cold %.3f s, bare %.3f s; warm %.3f s, bare %.3f s", len(endpoints),
-			cold[len(cold)-1].Seconds(), b.cold.Seconds(), warm[len(warm)-1].Seconds(), b.warm.Seconds())
+			cold[k].Seconds(), bareCold[k].Seconds(), warm[k].Seconds(), bareWarm[k].Seconds())
 	}
 	r := s.report
 	r.add("cold_s", middle(cold))
