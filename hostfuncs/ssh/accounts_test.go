@@ -140,3 +140,15 @@ func as(srv *sshtest.Server, a account) ssh.Endpoint {
 	e.Credential.Username = a.name
 	return e
 }
+
+// becoming starts a server with an account that may become any user by sudo and doas,
+// with its own password, and another account, by su.
+func becoming(t *testing.T) (srv *sshtest.Server, user, other account) {
+	t.Helper()
+	needs(t, "sudo", "doas", "su")
+	srv = accountServer(t)
+	user, other = newAccount(t, "/bin/sh"), newAccount(t, "/bin/sh")
+	sudoers(t, user.name+" ALL=(ALL) ALL")
+	doasRules(t, "permit "+user.name)
+	return srv, user, other
+}

@@ -180,11 +180,7 @@ func wantCause(t *testing.T, err error, want ssh.BecomeCause) {
 // What runs as another user is killed all the same, and it is told truly.
 func TestBecomeCancel(t *testing.T) {
 	t.Parallel()
-	needs(t, "sudo", "doas", "su")
-	srv := accountServer(t)
-	user, other := newAccount(t, "/bin/sh"), newAccount(t, "/bin/sh")
-	sudoers(t, user.name+" ALL=(ALL) ALL")
-	doasRules(t, "permit "+user.name)
+	srv, user, other := becoming(t)
 	for name, c := range map[string]ssh.Command{
 		"sudo":               {Become: &ssh.Become{Password: secret(user.password)}},
 		"sudo to somebody":   {Become: &ssh.Become{User: other.name, Password: secret(user.password)}},

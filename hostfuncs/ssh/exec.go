@@ -60,8 +60,7 @@ func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) 
 	s.close()
 	if s.live != nil {
 		if err != nil {
-			s.live.cut("stdout")
-			s.live.cut("stderr")
+			s.live.cut(streamNames()...)
 		}
 		s.live.end()
 	}

@@ -67,9 +67,6 @@ func (t *telling) text() string {
 	return strings.Replace(strings.Replace(guardLiveText, "%d", strconv.FormatInt(t.told[0], 10), 1), "%d", strconv.FormatInt(t.told[1], 10), 1)
 }
 
-// streamNames are the streams of told.
-func streamNames() [2]string { return [2]string{"stdout", "stderr"} }
-
 // pass passes on what is new of bytes of a stream, which stand in it at an offset, and
 // returns where in them that was.
 func (t *telling) pass(stream int, at int64, b []byte) (from, to int64) {
@@ -99,11 +96,8 @@ func (t *telling) rest(stream int, kept []byte, total int64) {
 
 // cut says that the call ends in the middle.
 func (t *telling) cut() {
-	if t == nil {
-		return
-	}
-	for _, stream := range streamNames() {
-		t.live.cut(stream)
+	if t != nil {
+		t.live.cut(streamNames()...)
 	}
 }
 

@@ -265,11 +265,7 @@ func TestLiveFails(t *testing.T) {
 // What runs as another user is told of too, also where both streams are one.
 func TestGuardedLiveBecome(t *testing.T) {
 	t.Parallel()
-	needs(t, "sudo", "doas", "su")
-	srv := accountServer(t)
-	user, other := newAccount(t, "/bin/sh"), newAccount(t, "/bin/sh")
-	sudoers(t, user.name+" ALL=(ALL) ALL")
-	doasRules(t, "permit "+user.name)
+	srv, user, other := becoming(t)
 	for name, become := range map[string]ssh.Become{
 		"sudo": {User: other.name, Password: secret(user.password)},
 		"su":   {Method: ssh.Su, User: other.name, Password: secret(other.password)},

@@ -217,11 +217,11 @@ func (h *handshake) run(ctx context.Context) (*link, error) {
 		return nil, h.explain(ctx, err)
 	}
 	l := &link{Conn: conn, wire: h.wire, opens: chans, requests: reqs}
+	err = h.wire.SetDeadline(time.Time{})
 	if !stop() {
-		l.drop(&h.pool.wg)
-		return nil, h.explain(ctx, ctx.Err())
+		err = ctx.Err()
 	}
-	if err := h.wire.SetDeadline(time.Time{}); err != nil {
+	if err != nil {
 		l.drop(&h.pool.wg)
 		return nil, h.explain(ctx, err)
 	}

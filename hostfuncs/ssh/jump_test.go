@@ -240,10 +240,7 @@ func TestTunnel(t *testing.T) {
 // A credential or an asset in a new version closes what the old one opened.
 func TestSupersede(t *testing.T) {
 	t.Parallel()
-	for name, edit := range map[string]func(*ssh.Endpoint){
-		"credential": func(e *ssh.Endpoint) { e.Credential.Version++ },
-		"asset":      func(e *ssh.Endpoint) { e.Revision++; e.Trust.Revoked = []string{"serial:1"} },
-	} {
+	for name, edit := range editions() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := server(t, sshtest.Config{})

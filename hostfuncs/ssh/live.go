@@ -27,6 +27,9 @@ const (
 	liveSpell    = time.Second
 )
 
+// streamNames are the streams of a command, in the order in which both are dealt with.
+func streamNames() []string { return []string{"stdout", "stderr"} }
+
 // live passes two streams on, in lines, within bounds.
 type live struct {
 	to     Live
@@ -114,12 +117,14 @@ func (l *live) own(what string) {
 	l.missed = 0
 }
 
-// cut says that more was to come of a stream: what may be the beginning of a secret
-// is not handed over.
-func (l *live) cut(stream string) {
+// cut says that more was to come of streams: what may be the beginning of a secret is
+// not handed over.
+func (l *live) cut(streams ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.streams[stream].raw = nil
+	for _, stream := range streams {
+		l.streams[stream].raw = nil
+	}
 }
 
 // end hands over what is left and says what was left out. Nothing is handed over
@@ -127,7 +132,7 @@ func (l *live) cut(stream string) {
 func (l *live) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, stream := range []string{"stdout", "stderr"} {
+	for _, stream := range streamNames() {
 		s := l.streams[stream]
 		s.clean = append(s.clean, l.redact(s.raw)...)
 		if l.pass(stream, s); len(s.clean) > 0 {

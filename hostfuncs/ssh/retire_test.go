@@ -65,13 +65,18 @@ func TestSupersedeWhileItRuns(t *testing.T) {
 	eventually(t, "the old connection is closed", func() bool { return len(srv.Connections()) == 2 })
 }
 
+// editions are what makes a new version of an endpoint.
+func editions() map[string]func(*ssh.Endpoint) {
+	return map[string]func(*ssh.Endpoint){
+		"credential": func(e *ssh.Endpoint) { e.Credential.Version++ },
+		"asset":      func(e *ssh.Endpoint) { e.Revision++; e.Trust.Revoked = []string{"serial:1"} },
+	}
+}
+
 // Who has an older state of a credential or an asset in hand closes nothing of the newer one.
 func TestOlderSupersedesNothing(t *testing.T) {
 	t.Parallel()
-	for name, edit := range map[string]func(*ssh.Endpoint){
-		"credential": func(e *ssh.Endpoint) { e.Credential.Version++ },
-		"asset":      func(e *ssh.Endpoint) { e.Revision++; e.Trust.Revoked = []string{"serial:1"} },
-	} {
+	for name, edit := range editions() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			px, older := proxied(t, sshtest.Config{})
@@ -183,7 +188,7 @@ func TestLearnedSessions(t *testing.T) {
 	}
 }
 
-// A peer that is dead is found out within twice KeepAlive.
+// A link that dies without a word: the keepalive finds out, within twice its time.
 func TestDeadPeer(t *testing.T) {
 	t.Parallel()
 	px, e := proxied(t, sshtest.Config{})

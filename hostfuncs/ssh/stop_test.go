@@ -188,18 +188,6 @@ func TestCutInMidCommand(t *testing.T) {
 	}
 }
 
-// A link that dies without a word: the keepalive finds out.
-func TestSilentLink(t *testing.T) {
-	t.Parallel()
-	px, e := proxied(t, sshtest.Config{})
-	o := quick()
-	o.KeepAlive = 200 * time.Millisecond
-	pids, done := spawnHeard(t, t.Context(), pool(t, o), e)
-	px.Freeze()
-	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "connection was lost")
-	_ = stopProcess(pids[0])
-}
-
 // A server that no longer answers cannot keep a call beyond its deadline.
 func TestSilentLinkAtDeadline(t *testing.T) {
 	t.Parallel()
