@@ -2,18 +2,21 @@ package sshtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 )
 
-// accountNumber makes the names of test users different.
-var accountNumber atomic.Int64 //nolint:gochecknoglobals // names have to differ over all tests of a process
+// mine is a word of this process that no other process has, not one of the same
+// number either: users outlive a process that is killed.
+func mine(before, between string) string {
+	return fmt.Sprintf("%s%d%s%s", before, os.Getpid(), between, strings.ToLower(rand.Text()[:10]))
+}
 
 // Account is a user of this machine, made for a test.
 type Account struct{ Name, Password string }
@@ -21,13 +24,15 @@ type Account struct{ Name, Password string }
 // NewAccount makes a user of this machine with a password, a login shell and no
 // home; Remove takes it away again. It has to be root.
 func NewAccount(ctx context.Context, shell string) (Account, error) {
-	n := accountNumber.Add(1)
-	a := Account{fmt.Sprintf("oct%dx%d", os.Getpid(), n), fmt.Sprintf("canary-%d-%d-Pa55'\"$x", os.Getpid(), n)}
+	a := Account{mine("oct", "x"), mine("canary-", "-") + "-Pa55'\"$x"}
 	unlock, err := LockAccounts()
 	if err != nil {
 		return a, err
 	}
 	defer unlock()
+	if err := sweep(ctx); err != nil {
+		return a, err
+	}
 	if err := system(ctx, "", "useradd", "-M", "-d", "/", "-s", shell, a.Name); err != nil {
 		return a, err
 	}
@@ -63,7 +68,7 @@ func LockAccounts() (unlock func(), err error) {
 
 // Sudoers adds lines to what sudo allows, until remove is called. It has to be root.
 func Sudoers(lines ...string) (remove func(), err error) {
-	file := fmt.Sprintf("/etc/sudoers.d/opsconductor-%d-%d", os.Getpid(), accountNumber.Add(1))
+	file := filepath.Join(sudoersFolder, mine("opsconductor-", "-"))
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o440); err != nil { //nolint:gosec // sudo wants it readable
 		return nil, fmt.Errorf("add to what sudo allows: %w", err)
 	}
