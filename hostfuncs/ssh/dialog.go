@@ -268,7 +268,7 @@ func (d *Dialog) request(ctx context.Context, name string, payload []byte, hint 
 	case a := <-answered:
 		switch {
 		case a.err != nil:
-			return d.pool.unanswered(d.endpoint, hostfuncs.Before, "for a terminal", "", a.err)
+			return d.conn.unanswered(d.endpoint, hostfuncs.Before, "for a terminal", "", a.err)
 		case !a.ok:
 			return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s %s", d.endpoint.place(), hint)
 		}

@@ -104,7 +104,7 @@ func (f *files) startAs(ctx context.Context) error {
 	ok, err := f.conn.request(f.ch, "exec", xssh.Marshal(struct{ Command string }{command}))
 	switch {
 	case err != nil:
-		return f.pool.unanswered(f.endpoint, hostfuncs.Before, "to start an SFTP server as "+f.endpoint.who(), "", err)
+		return f.conn.unanswered(f.endpoint, hostfuncs.Before, "to start an SFTP server as "+f.endpoint.who(), "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s, so nothing there can become %s", f.endpoint.place(), f.endpoint.Credential.Username, f.endpoint.who())
 	}

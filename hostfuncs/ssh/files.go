@@ -202,7 +202,7 @@ func (f *files) start(ctx context.Context) error {
 	ok, err := f.conn.request(f.ch, "subsystem", xssh.Marshal(struct{ Name string }{"sftp"}))
 	switch {
 	case err != nil:
-		return f.pool.unanswered(f.endpoint, hostfuncs.Before, "for SFTP", "", err)
+		return f.conn.unanswered(f.endpoint, hostfuncs.Before, "for SFTP", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s; enable its sftp subsystem, or send contents by ssh_exec", f.endpoint.place(), errNoSFTP, f.endpoint.Credential.Username)
 	}

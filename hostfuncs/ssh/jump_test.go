@@ -121,7 +121,7 @@ func TestJumpMiddleDies(t *testing.T) {
 	e := endpoint(server(t, sshtest.Config{}))
 	e.Via = []ssh.Endpoint{first, middle, third}
 	p := pool(t, quick())
-	pids, done := spawn(t, t.Context(), p, e, `echo $$ >>"$1"; exec sleep 1000`, 1)
+	pids, done := spawnHeard(t, t.Context(), p, e)
 	px.Cut()
 	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "whether it goes on there is not known", "the connection to the jump host bastion2", "ended")
 	_ = stopProcess(pids[0])

@@ -35,12 +35,12 @@ func (c *conn) request(ch xssh.Channel, kind string, payload []byte) (bool, erro
 
 // unanswered is the error of a request that got no answer, by why. what names it; then
 // is what follows for what was asked for.
-func (p *Pool) unanswered(e Endpoint, phase hostfuncs.Phase, what, then string, why error) *hostfuncs.Error {
+func (c *conn) unanswered(e Endpoint, phase hostfuncs.Phase, what, then string, why error) *hostfuncs.Error {
 	switch {
 	case errors.Is(why, errSlow):
-		return hostfuncs.Errorf(hostfuncs.Timeout, phase, "%s: %w to the request %s within %s, and the connection was closed%s", e.place(), why, what, p.opt.StartTimeout, then)
+		return hostfuncs.Errorf(hostfuncs.Timeout, phase, "%s: %w to the request %s within %s, and the connection was closed%s", e.place(), why, what, c.pool.opt.StartTimeout, then)
 	case errors.Is(why, errShut):
 		return hostfuncs.Errorf(hostfuncs.Lost, phase, "%s did not answer the request %s: %w, and the connection stands%s; its log may say why", e.place(), what, why, then)
 	}
-	return hostfuncs.Errorf(hostfuncs.Lost, phase, "%s did not answer the request %s, and the connection is closed%s: %w", e.place(), what, then, why)
+	return hostfuncs.Errorf(hostfuncs.Lost, phase, "%s did not answer the request %s, and the connection is closed%s%s: %w", e.place(), what, then, c.because(), why)
 }

@@ -61,7 +61,7 @@ func (s *scp) begin(command string) error {
 	ok, err := s.conn.request(s.ch, "exec", xssh.Marshal(struct{ Command string }{command}))
 	switch {
 	case err != nil:
-		return s.pool.unanswered(s.endpoint, hostfuncs.Before, "to run scp", "", err)
+		return s.conn.unanswered(s.endpoint, hostfuncs.Before, "to run scp", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s has %w for user %s, and refuses to run scp; enable one of them, or send contents by ssh_exec", s.endpoint.place(), errNoSFTP, s.endpoint.Credential.Username)
 	}

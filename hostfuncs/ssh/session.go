@@ -231,7 +231,7 @@ func (s *session) notStarted(err error) error {
 	if err == nil {
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s refuses to run commands for user %s; check what the account and the SSH server allow", s.endpoint.place(), s.endpoint.Credential.Username)
 	}
-	return s.pool.unanswered(s.endpoint, hostfuncs.After, "to run the command", ": whether the command ran is not known", err)
+	return s.conn.unanswered(s.endpoint, hostfuncs.After, "to run the command", ": whether the command ran is not known", err)
 }
 
 // drain waits for the rest of the output and for the server to close the channel,

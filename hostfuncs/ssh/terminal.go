@@ -87,7 +87,7 @@ func (s *session) terminal() error {
 	ok, err := s.conn.request(s.ch, "pty-req", t.request())
 	switch {
 	case err != nil:
-		return s.pool.unanswered(s.endpoint, hostfuncs.Before, "for a terminal", "", err)
+		return s.conn.unanswered(s.endpoint, hostfuncs.Before, "for a terminal", "", err)
 	case !ok:
 		return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.Before, "%s gives no terminal; check PermitTTY and what the account is allowed, or run without one", s.endpoint.place())
 	}

@@ -79,20 +79,29 @@ func chain(t *testing.T) (ssh.Endpoint, *sshtest.Proxy) {
 	return e, middle
 }
 
-// hold starts a command that stays, and returns its process and the call's end.
+// hold starts a command that stays, and returns its process, which the pool has heard
+// of, and the call's end.
 func hold(t *testing.T, p *ssh.Pool, e ssh.Endpoint) (pid int, done <-chan error) {
 	t.Helper()
-	mark, end := file(t, "pid", ""), make(chan error, 1)
+	heard, end := make(chan string, 1), make(chan error, 1)
 	go func() {
-		_, err := p.Exec(t.Context(), e, ssh.Command{Argv: []string{"sh", "-c", `echo $$ >"$1"; exec sleep 1000`, "sh", mark}})
+		_, err := p.Exec(t.Context(), e, ssh.Command{
+			Argv: []string{"sh", "-c", "echo $$; exec sleep 1000"},
+			Live: &ssh.Live{Line: func(_, text string) { heard <- text }},
+		})
 		end <- err
 	}()
-	eventually(t, "the command runs", func() bool {
-		b, _ := os.ReadFile(mark)
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
-		return pid > 0 && strings.HasSuffix(string(b), "\n")
-	})
-	return pid, end
+	select {
+	case text := <-heard:
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid, end
+	case err := <-end:
+		t.Fatalf("the command did not stay: %v", err)
+		return 0, nil
+	}
 }
 
 // fleet runs one command on each of n servers, of which every twentieth hangs: each
