@@ -131,6 +131,23 @@ func TestJumpMiddleDies(t *testing.T) {
 	wantError(t, err, hostfuncs.Unreachable, hostfuncs.Before, "bastion2")
 }
 
+// A jump host that ends before the target has said that it runs the command is named.
+func TestJumpDiesUnanswered(t *testing.T) {
+	t.Parallel()
+	px, bastion := hop(t, "bastion1")
+	f := fake(t, sshtest.FakeConfig{Stall: sshtest.Exec})
+	e := fakeEndpoint(f)
+	e.Via = []ssh.Endpoint{bastion}
+	done := make(chan error, 1)
+	go func() {
+		_, err := pool(t, quick()).Exec(t.Context(), e, ssh.Command{Argv: []string{"true"}})
+		done <- err
+	}()
+	eventually(t, "the command is asked for", func() bool { return f.Execs() == 1 })
+	px.Cut()
+	wantError(t, <-done, hostfuncs.Lost, hostfuncs.After, "did not answer the request to run the command", "whether the command ran is not known", "the connection to the jump host bastion1", "ended")
+}
+
 // Connections through a jump host that are not authenticated yet are bounded
 // over all targets behind it.
 func TestJumpGate(t *testing.T) {
