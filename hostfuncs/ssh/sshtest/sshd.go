@@ -190,7 +190,6 @@ SetEnv HOME=%s
 	return path("sshd_config"), nil
 }
 
-// ready waits for the server's banner.
 // ready waits until the server answers, and sees from its log that it is this one:
 // another process may have taken the port. A LogLevel in Config is INFO or more.
 func (s *Server) ready(ctx context.Context) error {
