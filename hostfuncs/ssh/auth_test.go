@@ -113,6 +113,12 @@ func agentWith(t *testing.T, keys ...string) string {
 			t.Fatal(err)
 		}
 	}
+	return serveAgent(t, ring)
+}
+
+// serveAgent serves an agent at a socket.
+func serveAgent(t *testing.T, ring agent.Agent) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "agent") //nolint:usetesting // a socket's path is short
 	if err != nil {
 		t.Fatal(err)

@@ -36,3 +36,10 @@ func Announced(e Endpoint, payload []byte) (int, error) {
 	}
 	return len(newKeys(payload, t)), nil
 }
+
+// Codes is how many servers' last one-time codes the pool remembers.
+func (p *Pool) Codes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.codes)
+}
