@@ -79,9 +79,6 @@ func (a *auth) next(c *xssh.ClientAuthContext) (xssh.AuthMethod, error) {
 	if n := len(c.TriedMethods); n > 0 && c.TriedMethods[n-1] == "password" {
 		a.sent = true
 	}
-	if a.prompts.fault != nil {
-		return nil, a.prompts.fault
-	}
 	takes := func(method string) bool { return slices.Contains(c.AllowedMethods, method) }
 	if a.offers >= a.most {
 		a.gaveUp = fmt.Sprintf("%d offers were made, and a server closes the connection soon after that (MaxAuthTries)%s", a.offers, a.unoffered())

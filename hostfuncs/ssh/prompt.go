@@ -20,7 +20,6 @@ type prompts struct {
 	coded    bool
 
 	complaint string // the prompt that nothing answers
-	fault     error  // why there is no one-time code
 }
 
 func (p *Pool) newPrompts(ctx context.Context, e Endpoint, extend func(func() error) error) (*prompts, error) {
@@ -98,9 +97,7 @@ func (p *prompts) oneTime(question string) (string, error) {
 		return "", errors.New(p.complaint)
 	}
 	p.coded = true
-	code, err := p.code()
-	p.fault = err
-	return code, err
+	return p.code()
 }
 
 // like reports whether a prompt in lower case fits a pattern.
