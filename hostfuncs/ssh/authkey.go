@@ -121,30 +121,36 @@ func limit(s xssh.AlgorithmSigner, names []string) ([]xssh.Signer, error) {
 	return out, nil
 }
 
-// userCertificate reads the credential's certificate and says what a server would
-// only refuse: its time, its principals, its type.
+// userCertificate reads the credential's certificate.
 func (e Endpoint) userCertificate(now time.Time) (*xssh.Certificate, error) {
 	key, _, _, _, err := xssh.ParseAuthorizedKey([]byte(e.Credential.Certificate))
 	if err != nil {
 		return nil, errors.New("the certificate cannot be read; it is the line of the file KEY-cert.pub")
 	}
 	c, ok := key.(*xssh.Certificate)
+	if !ok {
+		return nil, errors.New("the certificate is a plain public key; it is the line of the file KEY-cert.pub")
+	}
+	return c, e.certifies(c, now)
+}
+
+// certifies returns why a server would only refuse a certificate: its time, its
+// principals, its type.
+func (e Endpoint) certifies(c *xssh.Certificate, now time.Time) error {
 	at := uint64(max(now.Unix(), 0))
 	switch {
-	case !ok:
-		return nil, errors.New("the certificate is a plain public key; it is the line of the file KEY-cert.pub")
 	case c.CertType != xssh.UserCert:
-		return nil, errors.New("the certificate is a host's, not a user's")
+		return errors.New("the certificate is a host's, not a user's")
 	case at < c.ValidAfter:
-		return nil, fmt.Errorf("the certificate is not valid yet; it is valid %s", validity(c))
-	case c.ValidBefore != xssh.CertTimeInfinity && at >= c.ValidBefore:
-		return nil, fmt.Errorf("the certificate has expired; it was valid %s; let the authority sign the key anew", validity(c))
+		return fmt.Errorf("the certificate is not valid yet; it is valid %s", validity(c))
+	case at >= c.ValidBefore: // no time is CertTimeInfinity
+		return fmt.Errorf("the certificate has expired; it was valid %s; let the authority sign the key anew", validity(c))
 	case len(c.ValidPrincipals) == 0:
-		return nil, errors.New("the certificate has no principals, and OpenSSH takes none without; let the authority sign the key with the user's name (ssh-keygen -n)")
+		return errors.New("the certificate has no principals, and OpenSSH takes none without; let the authority sign the key with the user's name (ssh-keygen -n)")
 	case !slices.Contains(c.ValidPrincipals, e.Credential.Username):
-		return nil, fmt.Errorf("the certificate is for %.300s, and the credential logs in as %s; let the authority sign the key for that name too", strings.Join(c.ValidPrincipals, ", "), e.Credential.Username)
+		return fmt.Errorf("the certificate is for %.300s, and the credential logs in as %s; let the authority sign the key for that name too", strings.Join(c.ValidPrincipals, ", "), e.Credential.Username)
 	}
-	return c, nil
+	return nil
 }
 
 // parseKey reads a PEM private key, encrypted or not. Its errors never hold what
@@ -190,16 +196,62 @@ func (p *Pool) agentKeys(ctx context.Context, e Endpoint) ([]xssh.Signer, func()
 		end()
 		return nil, nil, errors.New("the SSH agent of this host does not list its keys; it may be locked")
 	}
-	signers = slices.DeleteFunc(signers, func(s xssh.Signer) bool { return !e.wants(s.PublicKey()) })
-	if len(signers) == 0 {
+	signers, err = e.choose(signers)
+	if err != nil {
 		end()
-		if e.Credential.PublicKey != "" {
-			return nil, nil, errors.New("the SSH agent of this host does not have the key that the credential names; add it (ssh-add)")
-		}
-		return nil, nil, errors.New("the SSH agent of this host has no keys; add one (ssh-add)")
+		return nil, nil, err
 	}
 	return signers, end, nil
 }
+
+// choose returns those of an agent's keys and certificates that the credential asks for
+// and that a server may take.
+func (e Endpoint) choose(signers []xssh.Signer) ([]xssh.Signer, error) {
+	var out []xssh.Signer
+	var why error // one of the certificates is of no use
+	for _, s := range signers {
+		s = newHeld(s)
+		if !e.wants(s.PublicKey()) {
+			continue
+		}
+		if c, ok := s.PublicKey().(*xssh.Certificate); ok {
+			if err := e.certifies(c, time.Now()); err != nil {
+				why = err
+				continue
+			}
+		}
+		out = append(out, s)
+	}
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case why != nil:
+		return nil, fmt.Errorf("the SSH agent of this host has no key for it, and %w", why)
+	case e.Credential.PublicKey != "":
+		return nil, errors.New("the SSH agent of this host does not have the key that the credential names; add it (ssh-add)")
+	}
+	return nil, errors.New("the SSH agent of this host has no keys; add one (ssh-add)")
+}
+
+// held is a key of an agent's, which tells a certificate from a key.
+type held struct {
+	xssh.AlgorithmSigner
+
+	public xssh.PublicKey
+}
+
+// newHeld reads what an agent says of a key; one of a kind that is not known stays as it is.
+func newHeld(s xssh.Signer) xssh.Signer {
+	public, err := xssh.ParsePublicKey(s.PublicKey().Marshal())
+	as, ok := s.(xssh.AlgorithmSigner)
+	if err != nil || !ok {
+		return s
+	}
+	return held{as, public}
+}
+
+// PublicKey returns the key, or the certificate.
+func (h held) PublicKey() xssh.PublicKey { return h.public }
 
 // wants reports whether an agent's key is one that the credential asks for.
 func (e Endpoint) wants(k xssh.PublicKey) bool {

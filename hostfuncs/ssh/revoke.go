@@ -22,18 +22,28 @@ func (e Endpoint) revocations() (*krl.List, error) {
 	return l, nil
 }
 
-// unrevoked returns the keys of a credential that a revocation list does not revoke. A
-// key that is revoked is not offered: a server that has not got the list yet would
+// unrevoked returns the keys and certificates of a credential that a revocation list does
+// not revoke. What is revoked is not offered: a server that has not got the list yet would
 // take it.
 func unrevoked(signers []xssh.Signer, list *krl.List) ([]xssh.Signer, error) {
 	var out []xssh.Signer
+	var why error
 	for _, s := range signers {
-		if !list.Key(bare(s.PublicKey()).Marshal()) {
-			out = append(out, s)
+		k := s.PublicKey()
+		if list.Key(bare(k).Marshal()) {
+			why = errors.New("its key is revoked by the asset's revocation list; give the credential another one")
+			continue
 		}
+		if c, ok := k.(*xssh.Certificate); ok {
+			if err := goodCertificate(c, list); err != nil {
+				why = err
+				continue
+			}
+		}
+		out = append(out, s)
 	}
-	if len(signers) > 0 && len(out) == 0 {
-		return nil, errors.New("its key is revoked by the asset's revocation list; give the credential another one")
+	if len(out) == 0 {
+		return nil, why
 	}
 	return out, nil
 }
