@@ -31,7 +31,7 @@ func faults() []fault {
 		{name: "slow database", store: "postgres", silent: 8 * time.Second, strike: slowDatabase},
 		{name: "database crash", store: "postgres", silent: 2 * time.Second, strike: databaseCrash},
 		{name: "database failover", store: "postgres", silent: 100 * time.Millisecond, felt: "a turn was not committed|scheduling stopped", plan: plan{standby: true}, strike: failover},
-		{name: "cut in mid-COMMIT", store: "postgres", felt: "a turn was not committed|scheduling stopped", short: true, strike: cutCommits},
+		{name: "cut in mid-COMMIT", store: "postgres", felt: turnCut, short: true, strike: cutCommits},
 		{name: "disk full", store: "postgres", felt: "No space|disk full|full", prepare: withSmallDisk, strike: diskFull},
 		{name: "disk full", store: "sqlite", felt: "No space|disk full|full", prepare: withSmallDisk, strike: diskFull},
 		{name: "clock jump of a host", store: "postgres", moved: true, prepare: withHostClock, strike: moveHostClock},

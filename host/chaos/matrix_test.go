@@ -129,15 +129,7 @@ func (f *fault) run(t *testing.T, rounds int) row {
 // wasFelt fails a row whose fault did nothing.
 func (f *fault) wasFelt(t *testing.T, d *deployment, h *chaos.History) {
 	t.Helper()
-	var logs []byte
-	for _, host := range d.hosts {
-		b, err := os.ReadFile(host.log())
-		if err != nil {
-			t.Error(err)
-		}
-		logs = append(logs, b...)
-	}
-	if f.felt != "" && !regexp.MustCompile(f.felt).Match(logs) {
+	if f.felt != "" && !d.said(f.felt) {
 		t.Errorf("no host has felt the fault: no log has %q", f.felt)
 	}
 	for i, span := range h.Faults {
@@ -145,6 +137,19 @@ func (f *fault) wasFelt(t *testing.T, d *deployment, h *chaos.History) {
 			t.Errorf("round %d: nothing was granted for %s at most; the fault was to last for %s", i, got, f.silent)
 		}
 	}
+}
+
+// said reports whether any host's log has a pattern.
+func (d *deployment) said(pattern string) bool {
+	d.t.Helper()
+	wanted := regexp.MustCompile(pattern)
+	return slices.ContainsFunc(d.hosts, func(h *host) bool {
+		b, err := os.ReadFile(h.log())
+		if err != nil {
+			d.t.Error(err)
+		}
+		return wanted.Match(b)
+	})
 }
 
 // judge checks the history and says what came of it.
