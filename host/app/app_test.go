@@ -29,6 +29,7 @@ func options(t *testing.T) app.Options {
 		t.Fatalf("there are no built-in plugins (%v): run make plugins first", err)
 	}
 	cfg := app.Defaults()
+	cfg.ShutdownTimeout = 3 * time.Minute // a stop waits for a plugin that is being compiled, and the race detector makes that ten times as long
 	cfg.Dir, cfg.Listen, cfg.LogFormat = filepath.Join(t.TempDir(), "host"), "127.0.0.1:0", "json"
 	return app.Options{Config: cfg, Dev: true, Version: "test", LogTo: io.Discard}
 }
@@ -105,7 +106,7 @@ func TestLife(t *testing.T) {
 		if err != nil {
 			t.Errorf("stopped with %v, want no error", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(4 * time.Minute):
 		t.Fatal("it did not stop")
 	}
 	http.DefaultClient.CloseIdleConnections()

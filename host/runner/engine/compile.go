@@ -44,6 +44,12 @@ func (c *compiled) compile(source Source) {
 	e := c.engine
 	e.compiles <- struct{}{}
 	defer func() { <-e.compiles }()
+	if e.shut() { // while it waited for its turn
+		c.err = errShut()
+		return
+	}
+	e.compiling.Add(1)
+	defer e.compiling.Add(-1)
 	defer func() {
 		if r := recover(); r != nil {
 			c.err = automation.Errorf(automation.CodeBadPlugin, "the compiler gave up on the plugin: %v", r)

@@ -60,6 +60,7 @@ type core struct {
 
 	instances, abandoned       atomic.Int64
 	abandonedTotal, compiledNo atomic.Int64
+	compiling                  atomic.Int64 // at this moment
 
 	mu      sync.Mutex
 	wg      sync.WaitGroup // every goroutine that the engine started
@@ -120,7 +121,7 @@ func (e *core) acquire(digest automation.Digest, compile func(*compiled)) (*comp
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, automation.Errorf(automation.CodeUnavailable, "the plugin engine is shut down")
+		return nil, errShut()
 	}
 	c := e.modules[digest]
 	if c == nil {
@@ -188,8 +189,21 @@ func (e *core) Close(ctx context.Context) error {
 		waiter.Wait()
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("close the plugin engine: %d abandoned calls still run: %w", e.abandoned.Load(), context.Cause(ctx))
+		return fmt.Errorf("close the plugin engine: %d plugins are still being compiled and %d abandoned calls still run, and neither can be stopped: %w",
+			e.compiling.Load(), e.abandoned.Load(), context.Cause(ctx))
 	}
+}
+
+// shut reports whether the engine was closed.
+func (e *core) shut() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// errShut is the error of a call to an engine that was closed.
+func errShut() error {
+	return automation.Errorf(automation.CodeUnavailable, "the plugin engine is shut down")
 }
 
 // stopped is the error of work that its context ended: timeout with the deadline
