@@ -43,7 +43,7 @@ func pump(r io.Reader, write func([]byte)) {
 	for {
 		n, err := r.Read(buf)
 		write(buf[:n])
-		if err != nil {
+		if n == 0 && err != nil { // with bytes it is that of giving the server room for more, and there may be more here
 			return
 		}
 		if n == len(buf) && n < most {
@@ -72,6 +72,19 @@ func (c *capture) output(redact func([]byte) []byte) Output {
 		kept = wholeRunes(kept)
 	}
 	return Output{Bytes: kept, Total: c.total, Truncated: cut}
+}
+
+// cutOff is a command's output whose end did not come. What may be the beginning of a
+// secret at its end is left out: as many bytes as Unfinished says, or Slack bytes.
+func (o Output) cutOff(c Command) Output {
+	if !o.Truncated {
+		keep := len(o.Bytes) - c.Slack
+		if c.Unfinished != nil {
+			keep = len(o.Bytes) - c.Unfinished(o.Bytes)
+		}
+		o.Bytes, o.Truncated = wholeRunes(o.Bytes[:max(0, keep)]), true
+	}
+	return o
 }
 
 // wholeRunes leaves out a character that a cut has left incomplete at the end.

@@ -42,6 +42,9 @@ type Command struct {
 	// outputs are returned as they are.
 	Redact func([]byte) []byte
 	Slack  int
+	// Unfinished says how many bytes at the end of an output whose end did not come may be
+	// the beginning of a secret, so that they are left out. nil: Slack bytes are.
+	Unfinished func([]byte) int
 	// Live is who is told the output as it comes; nil: nobody.
 	Live *Live
 	// Begin is called when connection and channel stand, right before the request
@@ -66,13 +69,18 @@ type Result struct {
 	Duration time.Duration
 	// Terminal: the command had a terminal, so both streams are in Stdout.
 	Terminal bool
+	// Cut: the command has ended as it says here, and what it wrote did not come to its
+	// end, or may not have: the connection was lost in between, or the rest was not waited
+	// for any longer (Options.DrainMost, or the call was over). Both outputs are
+	// Truncated then.
+	Cut bool
 }
 
 // Output is what a command wrote to one stream.
 type Output struct {
 	Bytes     []byte // what is kept, from the beginning
-	Total     int64  // bytes that the command wrote
-	Truncated bool   // not all is kept
+	Total     int64  // bytes that came
+	Truncated bool   // not all is kept, or not all came (Result.Cut)
 }
 
 // defaultMaxOutput is what is kept of a stream when nobody says.

@@ -34,7 +34,7 @@ type conn struct {
 }
 
 // abort cuts the connection, which ends every wait on it.
-func (c *conn) abort() { _ = c.wire.Close() }
+func (c *conn) abort() { c.wire.abort() }
 
 // watch serves the connection until its end, and takes it out of the pool.
 func (c *conn) watch() {

@@ -59,7 +59,7 @@ func (p *Pool) Exec(ctx context.Context, e Endpoint, c Command) (Result, error) 
 	res, err := s.run(ctx)
 	s.close()
 	if s.live != nil {
-		if err != nil {
+		if err != nil || res.Cut {
 			s.live.cut(streamNames()...)
 		}
 		s.live.end()

@@ -47,7 +47,11 @@ type ExecResult struct {
 	StderrBytes     int64  `json:"stderr_bytes"`
 	DurationMS      int64  `json:"duration_ms"`
 	PTY             bool   `json:"pty"`
+	OutputCut       bool   `json:"output_cut,omitempty"`
 }
+
+// cutWords say to who reads a log what OutputCut means.
+const cutWords = "the command has ended, and the end of its output did not come: the connection was lost in between, or the rest took too long; what came is marked as truncated"
 
 // The bounds of ssh_exec's requests, as the schema has them.
 const (
@@ -92,7 +96,7 @@ func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) 
 	if err := cmd.Validate(); err != nil {
 		return ExecResult{}, hostfuncs.Errorf(hostfuncs.BadRequest, hostfuncs.Before, "%s: %w", name, err)
 	}
-	cmd.Redact, cmd.Slack = s.Redact, s.LongestSecret()
+	cmd.Redact, cmd.Slack, cmd.Unfinished = s.Redact, s.LongestSecret(), s.Unfinished
 	if req.Stream {
 		cmd.Live = told(s, "")
 	}
@@ -100,6 +104,9 @@ func (p *Pool) exec(ctx context.Context, s *hostfuncs.Session, req ExecRequest) 
 	res, err := p.carryOut(ctx, s, e, cmd)
 	if err != nil {
 		return ExecResult{}, err
+	}
+	if res.Cut && s.Log != nil {
+		s.Log("warn", e.Name+": "+cutWords)
 	}
 	return newExecResult(e.Name, res), nil
 }
@@ -226,7 +233,7 @@ func outputCap(asked, allowed int) int {
 
 func newExecResult(target string, r Result) ExecResult {
 	out := ExecResult{
-		Target: target, ExitCode: r.ExitCode, Signal: r.Signal, DurationMS: r.Duration.Milliseconds(), PTY: r.Terminal,
+		Target: target, ExitCode: r.ExitCode, Signal: r.Signal, DurationMS: r.Duration.Milliseconds(), PTY: r.Terminal, OutputCut: r.Cut,
 		StdoutTruncated: r.Stdout.Truncated, StdoutBytes: r.Stdout.Total,
 		StderrTruncated: r.Stderr.Truncated, StderrBytes: r.Stderr.Total,
 	}

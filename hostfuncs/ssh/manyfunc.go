@@ -183,7 +183,7 @@ func (m *many) one(ctx context.Context, name string, o opened) (Result, error) {
 		return Result{}, o.err
 	}
 	c.Become = o.become
-	c.Redact, c.Slack = m.s.Redact, m.s.LongestSecret()
+	c.Redact, c.Slack, c.Unfinished = m.s.Redact, m.s.LongestSecret(), m.s.Unfinished
 	if req.Stream {
 		c.Live = told(m.s, name+" ")
 	}
@@ -222,6 +222,9 @@ func (m *many) add(name string, r Result, err error) {
 			how = "signal " + r.Signal
 		} else if r.ExitCode != nil {
 			how = fmt.Sprintf("exit code %d", *r.ExitCode)
+		}
+		if r.Cut {
+			how += ", and the end of its output did not come"
 		}
 	}
 	m.results = append(m.results, entry)

@@ -192,6 +192,7 @@ func (p *Pool) open(ctx context.Context, g *group, e Endpoint, d *dialing) (*con
 		return nil, hostfuncs.Errorf(hostfuncs.Cancelled, hostfuncs.Before, "the host is closing its SSH connections")
 	}
 	c := &conn{link: l, pool: p, group: g, name: e.place(), user: e.Credential.Username, inFlight: 1, born: time.Now(), done: make(chan struct{})}
+	l.wire.tail.tell(func() { p.retire(c) })
 	g.conns = append(g.conns, c)
 	c.mind()
 	p.wg.Go(c.watch)

@@ -46,6 +46,10 @@ type session struct {
 
 	live *live // nil: nobody is told the output as it comes
 
+	whole atomic.Bool // the server has ended the streams, or the channel
+	cut   bool        // the rest of the output is not waited for, though there is more, or may be
+	rest  func()      // the session's end need not be waited for any more
+
 	closing sync.Once
 }
 
@@ -54,6 +58,17 @@ type exit struct {
 	code   int
 	signal string
 	none   bool // the server did not say
+}
+
+// String says it for people.
+func (e exit) String() string {
+	switch {
+	case e.signal != "":
+		return "signal " + e.signal
+	case e.none:
+		return "no exit code"
+	}
+	return fmt.Sprintf("exit code %d", e.code)
 }
 
 func newSession(p *Pool, g *group, c *conn, ch channel, e Endpoint, cmd Command) *session {
@@ -80,6 +95,10 @@ func newSession(p *Pool, g *group, c *conn, ch channel, e Endpoint, cmd Command)
 	if cmd.IdleTimeout > 0 {
 		s.lull = time.AfterFunc(cmd.IdleTimeout, sync.OnceFunc(func() { close(s.silent) }))
 		s.lull.Stop()
+	}
+	s.rest = func() {}
+	if !cmd.follows {
+		s.rest = c.wire.tail.await()
 	}
 	p.wg.Go(s.listen)
 	return s
@@ -112,6 +131,15 @@ func (s *session) listen() {
 			_ = req.Reply(false, nil)
 		}
 	}
+	s.over()
+}
+
+// over is called as the channel, or both of its streams, have ended.
+func (s *session) over() {
+	if s.conn.wire.tail.whole() {
+		s.whole.Store(true)
+	}
+	s.rest()
 }
 
 // run sends the command and waits for its end.
@@ -214,6 +242,7 @@ func (s *session) read() {
 // pumped is called as a pump ends.
 func (s *session) pumped() {
 	if s.pumps.Add(-1) == 0 {
+		s.over()
 		close(s.drained)
 	}
 }
@@ -234,34 +263,6 @@ func (s *session) notStarted(err error) error {
 	return s.conn.unanswered(s.endpoint, hostfuncs.After, "to run the command", ": whether the command ran is not known", err)
 }
 
-// drain waits for the rest of the output and for the server to close the channel,
-// as long as something comes: on a slow way much of it may come after the word that
-// the command has ended. A background process that holds the output open is not
-// waited for, and when ctx is done nothing is for longer than DrainGrace.
-func (s *session) drain(ctx context.Context) {
-	most := time.NewTimer(s.pool.opt.DrainMost)
-	defer most.Stop()
-	defer context.AfterFunc(ctx, func() { most.Reset(min(s.pool.opt.DrainGrace, s.pool.opt.DrainMost)) })()
-	grace := time.NewTicker(s.pool.opt.DrainGrace)
-	defer grace.Stop()
-	for _, wait := range []<-chan struct{}{s.drained, s.gone} {
-		for came, over := s.came.Load(), false; !over; {
-			select {
-			case <-wait:
-				over = true
-			case <-grace.C:
-				now := s.came.Load()
-				if now == came {
-					return
-				}
-				came = now
-			case <-most.C:
-				return
-			}
-		}
-	}
-}
-
 // result reads what has been gathered.
 func (s *session) result() (Result, error) {
 	select {
@@ -275,12 +276,18 @@ func (s *session) result() (Result, error) {
 		r.ExitCode = &code
 	}
 	r.Stdout, r.Stderr = s.out.output(s.cmd.Redact), s.err.output(s.cmd.Redact)
+	if r.Cut = s.isCut(); r.Cut {
+		r.Stdout, r.Stderr = r.Stdout.cutOff(s.cmd), r.Stderr.cutOff(s.cmd)
+	}
 	return r, nil
 }
 
 // notRun is the error of a command that ended without the wrapper's line: it is
 // not our command that ran.
 func (s *session) notRun() error {
+	if s.isCut() {
+		return s.unheard()
+	}
 	if s.cmd.Become != nil {
 		if isReady, said := s.opening.state(); !isReady {
 			return s.notBecome("", said)
@@ -290,16 +297,9 @@ func (s *session) notRun() error {
 		return tooLong(s.endpoint.place(), s.cmd)
 	}
 	s.pool.accounts.learn(s.endpoint, false) // perhaps it has another login shell now, which could not read the request
-	how := fmt.Sprintf("exit code %d", s.exit.code)
-	switch {
-	case s.exit.signal != "":
-		how = "signal " + s.exit.signal
-	case s.exit.none:
-		how = "no exit code"
-	}
 	said := strings.TrimSpace(string(s.err.output(s.cmd.Redact).Bytes) + " " + string(s.out.output(s.cmd.Redact).Bytes))
 	return hostfuncs.Errorf(hostfuncs.Protocol, hostfuncs.After,
-		"%s did not run the command but something else (%s, %.200q): the account's login shell, a forced command, or no /bin/sh and dd there; check what the account is allowed to run", s.endpoint.place(), how, said)
+		"%s did not run the command but something else (%s, %.200q): the account's login shell, a forced command, or no /bin/sh and dd there; check what the account is allowed to run", s.endpoint.place(), s.exit, said)
 }
 
 // tooLong is the error of a command that the target would not start.
@@ -342,6 +342,7 @@ func (s *session) tooMuch() *hostfuncs.Error {
 // too.
 func (s *session) close() {
 	s.closing.Do(func() {
+		s.rest()
 		if s.lull != nil {
 			s.lull.Stop()
 		}

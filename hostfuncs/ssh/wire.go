@@ -9,10 +9,11 @@ import (
 )
 
 // wire is a connection that remembers how it began and when it last gave
-// something.
+// something, and that tells how it ended.
 type wire struct {
 	net.Conn
 	lastRead atomic.Int64
+	tail     *tail
 
 	mu   sync.Mutex
 	head []byte // the first bytes
@@ -21,14 +22,21 @@ type wire struct {
 const headMax = 1024
 
 func newWire(conn net.Conn) *wire {
-	w := &wire{Conn: conn}
+	w := &wire{Conn: conn, tail: newTail()}
 	w.lastRead.Store(time.Now().UnixNano())
 	return w
 }
 
-// Read reads and remembers.
+// Read reads and remembers. The end is given by itself, once it has been waited for
+// (tail).
 func (w *wire) Read(b []byte) (int, error) {
+	w.tail.wait()
 	n, err := w.Conn.Read(b)
+	if n == 0 && err != nil {
+		w.tail.hold()
+		return 0, err //nolint:wrapcheck // of the connection that this one is
+	}
+	w.tail.goOn()
 	if n > 0 {
 		w.lastRead.Store(time.Now().UnixNano())
 		w.mu.Lock()
@@ -37,7 +45,19 @@ func (w *wire) Read(b []byte) (int, error) {
 		}
 		w.mu.Unlock()
 	}
-	return n, err
+	return n, nil
+}
+
+// Close is called by x/crypto, once it has ended.
+func (w *wire) Close() error {
+	w.tail.shut(true)
+	return w.Conn.Close() //nolint:wrapcheck // of the connection that this one is
+}
+
+// abort cuts the connection, which ends every wait on it.
+func (w *wire) abort() {
+	w.tail.shut(false)
+	_ = w.Conn.Close()
 }
 
 // banner reports whether the server's version line has begun to arrive.

@@ -72,6 +72,10 @@ type FakeConfig struct {
 	NoExit bool
 	// Ends says how a command ended in place of the server; nil: as it did.
 	Ends func(ssh.Channel)
+	// Hangs is called once a command has ended, and its end was told, with its session and
+	// a way to write to the TCP connection. The connection is ended then. nil: the session
+	// is closed, and nothing else.
+	Hangs func(ssh.Channel, io.Writer)
 	// Storm sends this many requests of each kind, and openings of channels, before each command.
 	Storm int
 	// Mute says nothing more on a connection whose command has ended.
@@ -350,6 +354,10 @@ func (f *Fake) session(ctx context.Context, conn *muted, sc ssh.Conn, ch ssh.Cha
 		}
 		f.storm(sc, ch, r)
 		f.command(ctx, ch, m.Command)
+		if f.conf.Hangs != nil {
+			f.conf.Hangs(ch, conn)
+			conn.hangUp()
+		}
 		conn.mute.Store(f.conf.Mute)
 		return
 	}

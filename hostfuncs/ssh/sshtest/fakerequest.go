@@ -42,6 +42,14 @@ func (m *muted) Write(b []byte) (int, error) {
 	return m.Conn.Write(b) //nolint:wrapcheck // the connection's own
 }
 
+// hangUp ends the connection at once, and in good order: the client gets what was sent
+// before. Closed with something unread, it would be reset.
+func (m *muted) hangUp() {
+	if tcp, ok := m.Conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+}
+
 func (f *Fake) flood(ch ssh.Channel) {
 	line := []byte(strings.Repeat("flood ", 5000) + "\n")
 	for {
