@@ -47,7 +47,7 @@ type ExecResult struct {
 	StderrBytes     int64  `json:"stderr_bytes"`
 	DurationMS      int64  `json:"duration_ms"`
 	PTY             bool   `json:"pty"`
-	OutputCut       bool   `json:"output_cut,omitempty"`
+	OutputCut       bool   `json:"output_cut"`
 }
 
 // cutWords say to who reads a log what OutputCut means.

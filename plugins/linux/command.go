@@ -65,6 +65,7 @@ type Output struct {
 	StdoutTruncated bool   `json:"stdout_truncated"`
 	StderrTruncated bool   `json:"stderr_truncated"`
 	DurationMS      int    `json:"duration_ms"`
+	OutputCut       bool   `json:"output_cut,omitempty"`
 }
 
 // Command runs a program with its arguments; no shell reads them.
@@ -103,7 +104,7 @@ func judge(r step.SSHExecResult, ok []int, anyExit bool) (Output, error) {
 	out := Output{
 		ExitCode: noExit, Signal: r.Signal, Stdout: r.Stdout, Stderr: r.Stderr,
 		StdoutBase64: r.StdoutBase64, StderrBase64: r.StderrBase64,
-		StdoutTruncated: r.StdoutTruncated, StderrTruncated: r.StderrTruncated, DurationMS: r.DurationMS,
+		StdoutTruncated: r.StdoutTruncated, StderrTruncated: r.StderrTruncated, DurationMS: r.DurationMS, OutputCut: r.OutputCut,
 	}
 	if r.ExitCode != nil {
 		out.ExitCode = *r.ExitCode

@@ -68,6 +68,11 @@ func Facts(c *step.Context, in FactsInput) (FactsOutput, error) {
 	if err != nil {
 		return FactsOutput{}, err
 	}
+	if r.StdoutTruncated {
+		e := step.Failf("output_limit", "not all of the target's answer came: the connection was lost in between, or it is longer than what the host keeps of an output")
+		e.Phase, e.Retryable = step.After, r.OutputCut
+		return FactsOutput{}, e
+	}
 	text := r.Stdout
 	if len(r.StdoutBase64) > 0 {
 		text = strings.ToValidUTF8(string(r.StdoutBase64), "\uFFFD")

@@ -85,20 +85,24 @@ type SSHExecResult struct {
 	Stdout string `json:"stdout"`
 	// Standard output as bytes. Only there when it is not valid UTF-8.
 	StdoutBase64 []byte `json:"stdout_base64,omitempty"`
-	// Standard output was longer than what is kept.
+	// Standard output was longer than what is kept, or its end did not come (output_cut).
 	StdoutTruncated bool `json:"stdout_truncated"`
-	// Bytes that the program wrote to standard output, those cut included.
+	// Bytes that came from the program's standard output, those that are not kept included.
 	StdoutBytes int `json:"stdout_bytes"`
 	// Standard error as text. Empty when stderr_base64 is there.
 	Stderr string `json:"stderr"`
 	// Standard error as bytes. Only there when it is not valid UTF-8.
 	StderrBase64 []byte `json:"stderr_base64,omitempty"`
-	// Standard error was longer than what is kept.
+	// Standard error was longer than what is kept, or its end did not come (output_cut).
 	StderrTruncated bool `json:"stderr_truncated"`
-	// Bytes that the program wrote to standard error, those cut included.
+	// Bytes that came from the program's standard error, those that are not kept included.
 	StderrBytes int `json:"stderr_bytes"`
 	// Milliseconds from asking the target to run it to its end.
 	DurationMS int `json:"duration_ms"`
 	// The program had a terminal, asked for or needed: both streams are in stdout.
 	Pty bool `json:"pty"`
+	// True: the program has ended as exit_code or signal says, and what it wrote did not come to its
+	// end, or may not have: the connection was lost in between, or the rest was not waited for any
+	// longer. Both streams are marked as truncated then.
+	OutputCut bool `json:"output_cut"`
 }
