@@ -1,7 +1,7 @@
 package ssh
 
-// GuardLive are the texts that tell what a guarded command writes.
-const GuardLive = guardLiveText
+// GuardText is all that begins, follows and ends a guarded command.
+const GuardText = guardText + guardKill
 
 // Chunks is what takes the chunks out of what a session gives.
 type Chunks struct {

@@ -78,9 +78,7 @@ func GuardFollow(o Options, token string, c Command) (follow Command, nonce stri
 	p := NewPool(o)
 	defer func() { _ = p.Close() }()
 	r := &guarded{pool: p, cmd: c, guard: Guard{Token: token}, hash: c.Hash(), nonce: newNonce()}
-	if c.Live != nil {
-		r.telling = newTelling(c, r.nonce, r.keep())
-	}
+	r.telling = newTelling(c, r.nonce, r.keep())
 	return r.follow(), r.nonce
 }
 

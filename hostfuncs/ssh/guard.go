@@ -65,10 +65,8 @@ func (p *Pool) ExecGuarded(ctx context.Context, e Endpoint, c Command, g Guard) 
 		defer cancel()
 	}
 	r := &guarded{pool: p, endpoint: e, cmd: c, guard: g, hash: guardHash(e, c), nonce: newNonce(), began: time.Now()}
-	if c.Live != nil {
-		r.telling = newTelling(c, r.nonce, r.keep())
-		defer r.telling.end()
-	}
+	r.telling = newTelling(c, r.nonce, r.keep())
+	defer r.telling.end()
 	res, err := r.run(ctx)
 	if err != nil {
 		r.telling.cut()
@@ -118,7 +116,7 @@ type guarded struct {
 	nonce    string
 	began    time.Time
 	sent     time.Time // zero: no request has left
-	telling  *telling  // nil: nobody is told the output as it comes
+	telling  *telling
 }
 
 // run calls the wrapper until it has said what became of the command.
@@ -196,25 +194,30 @@ func (r *guarded) wrapper(text string, args ...string) Command {
 // follow is the command that begins the guarded one or finds it, and follows it.
 func (r *guarded) follow() Command {
 	text := script(Command{Argv: r.cmd.Argv, Env: r.cmd.Env}, r.hash, "", `exec "$@"`)
-	since := int64(0)
-	first := r.guard.Since
-	if first.IsZero() {
-		first = r.sent
-	}
-	if !first.IsZero() {
-		since = journalAge(time.Since(first))
-	}
 	keep := r.keep()
 	c := r.wrapper(r.telling.text(), append([]string{
 		r.hash, strconv.Itoa(len(text) + len(r.cmd.Stdin)), strconv.Itoa((keep + 511) / 512), strconv.Itoa(keep),
-		strconv.FormatInt(int64(keep)+r.pool.opt.Discard, 10), strconv.FormatInt(since, 10), strconv.Itoa(maxJournals),
-		guardRecorder, guardChild + fmt.Sprintf(fetch, len(text)),
+		strconv.FormatInt(int64(keep)+r.pool.opt.Discard, 10), r.age(), strconv.Itoa(maxJournals),
+		guardRecorder, guardChild + fmt.Sprintf(fetch, len(text)), r.telling.claim(),
 	}, r.pool.released(r.endpoint)...)...)
 	c.Stdin = append([]byte(text), r.cmd.Stdin...)
 	c.MaxOutput = 2*keep + 64<<10
 	c.follows, c.telling = true, r.telling
 	c.Begin = r.begin
 	return c
+}
+
+// age is how many seconds a target must have been up for the lack of a journal to prove
+// that no earlier try began the command; 0: there was none.
+func (r *guarded) age() string {
+	first := r.guard.Since
+	if first.IsZero() {
+		first = r.sent
+	}
+	if first.IsZero() {
+		return "0"
+	}
+	return strconv.FormatInt(journalAge(time.Since(first)), 10)
 }
 
 // journalAge returns how many seconds a target must have been up for the lack of a
@@ -272,32 +275,46 @@ func (r *guarded) stop(ctx context.Context, he *hostfuncs.Error) *hostfuncs.Erro
 // it into the call's error. why says, in brackets, why the target was not reached
 // until now.
 func (r *guarded) kill(ctx context.Context, e *hostfuncs.Error, why string) *hostfuncs.Error {
-	f := r.end(ctx)
+	f, word := r.end(ctx)
+	switch word {
+	case "":
+		word = "the target could not be asked" + why
+	case "removed":
+		word = "somebody removed its journal while it ran"
+	case "young":
+		word = "the target was restarted after it may have begun, and its journal may have been lost with that"
+	default:
+		word = "there is no journal of it that tells"
+	}
 	e.Stopped = f == dead || f == unborn
 	e.Message += ". " + map[fate]string{
 		dead:    "The remote process was killed, with its process group; it is confirmed dead",
 		alive:   "The remote process could not be killed: it is still there",
 		unborn:  "The command had not begun, and cannot any more",
-		unknown: "Whether the remote process still runs is not known: the target could not be asked" + why,
+		unknown: "Whether the remote process still runs is not known: " + word,
 	}[f]
 	return e
 }
 
-// end ends the command by what its journal says.
-func (r *guarded) end(ctx context.Context) fate {
-	grace := r.pool.opt.KillGrace
+// end ends the command by what its journal says, or by its claim where this call has
+// seen that. It returns the target's word, too; "": it said nothing.
+func (r *guarded) end(ctx context.Context) (fate, string) {
+	grace, since := r.pool.opt.KillGrace, "0"
+	if !r.guard.Since.IsZero() {
+		since = r.age()
+	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), grace+killSlack, context.DeadlineExceeded)
 	defer cancel()
 	for try := 1; ; try++ {
-		c := r.wrapper(guardKill, strconv.Itoa(int(grace/(50*time.Millisecond))), killText)
+		c := r.wrapper(guardKill, strconv.Itoa(int(grace/(50*time.Millisecond))), killText, since, r.telling.claim())
 		c.follows = true
 		res, err := r.pool.Exec(ctx, r.endpoint, c)
 		if err == nil {
 			said, _ := parseReport(res.Stdout.Bytes, r.nonce)
-			return map[string]fate{"dead": dead, "alive": alive, "unborn": unborn}[said.word]
+			return map[string]fate{"dead": dead, "alive": alive, "unborn": unborn}[said.word], said.word
 		}
 		if !passing(asError(err).Code) || !breathe(ctx, time.Duration(try)*100*time.Millisecond) {
-			return unknown
+			return unknown, ""
 		}
 	}
 }

@@ -3,13 +3,18 @@ package ssh
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// While a guarded command runs, what follows it tells on its standard error what is
-// new in the journal, in chunks:
+// While a guarded command runs, what follows it tells on its standard error that the
+// command has begun, and who has it, as go says it:
+//
+//	NONCE-began CLAIM
+//
+// and what is new in the journal, where somebody is told that, in chunks:
 //
 //	NONCE-live STREAM OFFSET LENGTH, a line feed, LENGTH bytes
 //
@@ -20,8 +25,8 @@ import (
 // chunkMax is how long a chunk may be.
 const chunkMax = 64 << 10
 
-// guardTells begins the text of what follows a command and tells: descriptor 9 is where
-// to. What is told already is put in.
+// guardTells begins the text of what follows a command: descriptor 9 is where to. What is
+// told already is put in; -1: nothing is to be told.
 const guardTells = `exec 9>&2; _gto=%d; _gte=%d; `
 
 // guardTell are what tells. A chunk has the length that it says, whatever becomes of
@@ -29,42 +34,62 @@ const guardTells = `exec 9>&2; _gto=%d; _gte=%d; `
 const guardTell = `_gpart() { _gl=$2; [ $_gl -le $_gc ] || _gl=$_gc; [ $_gl -le $(($3+65536)) ] || _gl=$(($3+65536)); ` +
 	`if [ $_gl -gt $3 ]; then echo "$_gn-live $1 $3 $((_gl-$3))" >&9; ` +
 	`{ tail -c +$(($3+1)) "$_gj/$4"; cat /dev/zero; } | head -c $((_gl-$3)) >&9; else _gl=$3; fi; }; ` +
-	`_gtell() { set -- $(cd "$_gj" && wc -c out.$1 err.$1); while [ $# -gt 1 ]; do ` +
+	`_gtell() { [ $_gto -ge 0 ] || return; set -- $(cd "$_gj" && wc -c out.$1 err.$1); while [ $# -gt 1 ]; do ` +
 	`case $2 in out.*) _gpart out $1 $_gto $2; _gto=$_gl;; err.*) _gpart err $1 $_gte $2; _gte=$_gl;; esac; shift 2; done; }; `
 
-// guardLiveText is guardText with chunks. The recorder does not hold the place open
-// that they go to. It tells every third turn (each costs processes), and waits nowhere
-// until the command has ended, without /proc neither.
-const guardLiveText = guardTells + guardStart + ` 9>&- & ` +
-	`_gp=$!; _gt=0; until [ -L "$_gj/exit" ]; do ` +
-	`if [ -n "$(_gstart $$)" ]; then [ -n "$(_gstart $_gp)" ] || break; else kill -s 0 $_gp || break; fi; ` +
-	`if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; sleep 0.01 || { sleep 1; _gt=20; }; _gt=$((_gt+1)); done; fi; ` +
-	guardFollow + guardTell + `_gw=0; while :; do ` + guardLook +
-	`if [ $_gw = 0 ]; then _gtell $6; _gw=3; fi; _gw=$((_gw-1)); sleep 0.1 || { sleep 1; _gw=0; }; done`
-
-// telling passes on what a guarded command writes, over all tries of one call: each
-// byte once, in order. Its nil is a call of which nobody is told.
+// telling takes what is told of a guarded command, over all tries of one call, and
+// passes on what it writes: each byte once, in order.
 type telling struct {
 	mark string // begins each chunk
 	keep int64  // bytes of a stream
-	live *live
+	live *live  // nil: nobody is told
 
 	mu   sync.Mutex
 	told [2]int64 // bytes of stdout and stderr
+	seen string   // the claim; "": it has not been seen that the command began
 }
 
 func newTelling(c Command, nonce string, keep int) *telling {
-	return &telling{mark: nonce, keep: int64(keep), live: newLive(*c.Live, c.Redact)}
+	t := &telling{mark: nonce, keep: int64(keep)}
+	if c.Live != nil {
+		t.live = newLive(*c.Live, c.Redact)
+	}
+	return t
+}
+
+// claim returns what go said of the command when it had begun; "": nobody has seen that.
+func (t *telling) claim() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen
+}
+
+// claimed is what go says of a command that has begun.
+var claimed = regexp.MustCompile(`^1,[0-9]+,(-|[0-9]+),(-|[0-9a-f-]{36}),[0-9a-f]{64},[0-9]+,(-|[0-9]+)$`) //nolint:gochecknoglobals // a constant
+
+// began takes a claim. The first one counts.
+func (t *telling) began(claim string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ok := claimed.MatchString(claim)
+	if ok && t.seen == "" {
+		t.seen = claim
+	}
+	return ok
 }
 
 // text is that of the next try.
 func (t *telling) text() string {
-	if t == nil {
-		return guardText
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return strings.Replace(strings.Replace(guardLiveText, "%d", strconv.FormatInt(t.told[0], 10), 1), "%d", strconv.FormatInt(t.told[1], 10), 1)
+	text := guardText
+	for _, told := range t.told {
+		if t.live == nil {
+			told = -1
+		}
+		text = strings.Replace(text, "%d", strconv.FormatInt(told, 10), 1)
+	}
+	return text
 }
 
 // pass passes on what is new of bytes of a stream, which stand in it at an offset, and
@@ -78,6 +103,9 @@ func (t *telling) pass(stream int, at int64, b []byte) (from, to int64) {
 		return 0, 0
 	}
 	t.told[stream] = end
+	if t.live == nil {
+		return 0, 0
+	}
 	t.live.write(streamNames()[stream], b[told-at:end-at])
 	return told - at, end - at
 }
@@ -85,7 +113,7 @@ func (t *telling) pass(stream int, at int64, b []byte) (from, to int64) {
 // rest passes on what was not told of a stream that has ended, in which total bytes
 // came.
 func (t *telling) rest(stream int, kept []byte, total int64) {
-	if t == nil {
+	if t.live == nil {
 		return
 	}
 	t.pass(stream, 0, kept)
@@ -96,12 +124,17 @@ func (t *telling) rest(stream int, kept []byte, total int64) {
 
 // cut says that the call ends in the middle.
 func (t *telling) cut() {
-	if t != nil {
+	if t.live != nil {
 		t.live.cut(streamNames()...)
 	}
 }
 
-func (t *telling) end() { t.live.end() }
+// end is called as the call ends.
+func (t *telling) end() {
+	if t.live != nil {
+		t.live.end()
+	}
+}
 
 // chunks takes the chunks out of what one session gives. What is not one, or tells
 // nothing new, goes on and is counted there.
@@ -116,8 +149,8 @@ type chunks struct {
 	over   bool // the report has begun
 }
 
-// chunkLine is how long a chunk's first line may be behind the mark.
-const chunkLine = 48
+// chunkLine is how long a line with the mark may be behind it.
+const chunkLine = 256
 
 // write implements taker.
 func (c *chunks) write(b []byte) {
@@ -181,8 +214,11 @@ func (c *chunks) skip(b []byte, n int) []byte {
 	return b[n:]
 }
 
-// begin reads a chunk's first line, and reports whether it is one.
+// begin reads a line with the mark, and reports whether it is a chunk's or a claim.
 func (c *chunks) begin(line string) bool {
+	if claim, ok := strings.CutPrefix(line, "-began "); ok {
+		return c.of.began(claim)
+	}
 	var stream, more string
 	var at int64
 	var length int

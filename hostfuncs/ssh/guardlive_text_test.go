@@ -12,22 +12,32 @@ import (
 	"opsconductor.dev/hostfuncs/ssh"
 )
 
-// A command of which nobody is told costs what it did, and the texts pass through
-// every login shell.
+// The text passes through every login shell.
 func TestGuardedLiveText(t *testing.T) {
 	t.Parallel()
-	o, _ := guardedBy(t)
-	c := ssh.Command{Argv: []string{"true"}}
-	f, _ := ssh.GuardFollow(o, newToken(), c)
-	if text := strings.Join(f.Argv, " "); strings.Contains(text, "&9") || strings.Contains(text, "-live") || strings.Contains(text, "_gtell") {
-		t.Error("what follows a command without stream tells")
-	}
-	c.Live = &ssh.Live{Line: func(string, string) {}}
-	if f, _ := ssh.GuardFollow(o, newToken(), c); !strings.Contains(f.Argv[2], "_gtell") {
-		t.Error("what follows a command with stream does not tell")
-	}
-	if strings.ContainsAny(strings.ReplaceAll(ssh.GuardLive, "_gp=$!", ""), "\n\\'!") {
+	if strings.ContainsAny(strings.ReplaceAll(ssh.GuardText, "_gp=$!", ""), "\n\\'!") {
 		t.Error("the text has a character that some login shells change")
+	}
+}
+
+// Of a command of which nobody is told, it is told that it began, and nothing else.
+func TestGuardedTellsNobody(t *testing.T) {
+	t.Parallel()
+	for name, sh := range shells() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, base := guardedBy(t)
+			token := newToken()
+			f, nonce := ssh.GuardFollow(o, token, ssh.Command{Argv: []string{"sh", "-c", "echo one; sleep 0.7; echo two"}})
+			cmd := shell(t, sh, f.Argv[2], f.Argv[3:]...)
+			var told bytes.Buffer
+			cmd.Stdin, cmd.Stderr = bytes.NewReader(f.Stdin), &told
+			out, err := cmd.Output()
+			claim, _ := os.Readlink(filepath.Join(base, "g-"+token, "go"))
+			if want := nonce + "-began " + claim + "\n"; err != nil || told.String() != want || !bytes.HasPrefix(out, []byte(nonce+" ended 0,, 8 8 0 0\n")) {
+				t.Errorf("it tells %q, and says %q (%v); want %q, and that it ended", told.String(), out, err, want)
+			}
+		})
 	}
 }
 

@@ -50,7 +50,9 @@ func (r *guarded) judge(ctx context.Context, said report) (Result, error) {
 	place, words := r.endpoint.place(), strings.Join(said.args, " ")
 	switch said.word {
 	case "base", "short", "many", "alien", "lacks", "unclaimed":
-		return Result{}, r.noJournal(said.word, words)
+		if r.telling.claim() == "" {
+			return Result{}, r.noJournal(said.word, words)
+		}
 	}
 	if r.guard.Heard != nil {
 		r.guard.Heard()
@@ -62,7 +64,11 @@ func (r *guarded) judge(ctx context.Context, said report) (Result, error) {
 	case "ended":
 		return r.ended(ctx, said)
 	case "gone":
-		return doubt("the command had begun (process %s), and is gone without an exit code: somebody killed it with what looked after it, or the target ran out of memory; how far it came is not known", words)
+		return doubt("the command had begun (process %s), and is gone without an exit code: somebody killed it with what looked after it, or removed its journal, or the target ran out of memory; how far it came is not known", words)
+	case "removed":
+		return doubt("somebody removed the command's journal while it ran: what becomes of it is not known, and it is not begun again")
+	case "base", "short", "many", "alien", "lacks", "unclaimed":
+		return doubt("the command had begun, and there is no journal of it any more (%.100s): what becomes of it is not known", said.word+" "+words)
 	case "restarted":
 		return doubt("the target was restarted while the command ran (process %s): how far it came is not known", words)
 	case "young":

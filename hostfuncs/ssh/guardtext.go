@@ -8,7 +8,8 @@ package ssh
 //
 //	go             a symbolic link that leads nowhere: its text says who has the
 //	               command. Making it is the one atomic step that gives the right to
-//	               run the command, and it is never replaced.
+//	               run the command, and it is never replaced. "1,killed": nobody ever
+//	               has it; "1,removed": somebody has, and removed the journal meanwhile.
 //	exit           the same: how the command ended
 //	out.N, err.N   what it wrote; N is the recorder's process id. With .pid, who
 //	               keeps it; with .all, how much came
@@ -57,21 +58,30 @@ const guardClean = `_gb=$8; shift 8; _gwipe() { if [ -L "$1/exit" ]; then rm -f 
 const guardBase = `exec 2>/dev/null; _gn=$1; _gb=$2; _gj=$2/$3; _gsay() { echo "$_gn $*"; exit 0; }; ` +
 	`_gu=$(umask); umask 077; _ge=$(LC_ALL=C mkdir "$_gb" 2>&1); ` +
 	`[ -L "$_gb" ] && _gsay alien; [ -d "$_gb" ] || _gsay base "$_ge"; [ -O "$_gb" ] || _gsay alien; chmod 700 "$_gb"; ` +
-	`_ge=$(LC_ALL=C mkdir "$_gj" 2>&1); [ -L "$_gj" ] && _gsay alien; [ -d "$_gj" ] || _gsay base "$_ge"; `
+	`_gf=; _ge=$(LC_ALL=C mkdir "$_gj" 2>&1) && _gf=new; [ -L "$_gj" ] && _gsay alien; [ -d "$_gj" ] || _gsay base "$_ge"; `
+
+// guardLeft says in go that a journal was removed where it is new and a recorder of it
+// lives: it would be made again, and the command run again. A recorder is known by its
+// text and the journal's path in its arguments, of which /proc shows one line without NUL. _gage says whether the target, which may have
+// lost journals when it was restarted, has been up for so many seconds.
+const guardLeft = `_gage() { { read -r _gl _gs </proc/uptime; } || return 1; _gs=$(_gstart 1) || return 1; _gs=$((${_gl%%.*} - _gs / 100)); [ $_gs -ge $1 ]; }; ` +
+	`_gleft() { [ -n "$_gf" ] || return 0; for _gf in /proc/[0-9]*/cmdline; do { IFS= read -r _gl <"$_gf"; } 2>/dev/null; ` +
+	`case $_gl in *_gkeep*"$_gj"*) ln -s 1,removed "$_gj/go"; return;; esac; done; }; `
 
 // guardStart begins the command, where none has begun; guardFollow finds it, and
 // waits for its end, and says on standard output how it ended and what it wrote. Arguments beyond those of
 // guardBase: hash, bytes of input, blocks and bytes kept, bytes that may
 // come, seconds since an earlier attempt may have begun the command (0: none), how many
-// journals there may be, the texts of recorder and child, and journals whose output
-// nobody needs.
+// journals there may be, the texts of recorder and child, the claim that the host has seen
+// there ("": none), and journals whose output nobody needs. A claim that was seen is made
+// again where the journal has lost it.
 //
 // Where an earlier attempt may have begun it and no journal says so, a target that
 // was restarted since may have lost the journal: what has process id 1 is younger.
-const guardStart = guardCommon + guardBase +
-	`_gh=$4; _gz=$5; _gk=$6; _gc=$7; _gd=$8; _ga=$9; shift 9; _gq=$1; _gr=$2; _gx=$3; shift 3; ` +
-	`_gage() { { read -r _gl _gs </proc/uptime; } || return 1; _gs=$(_gstart 1) || return 1; _gs=$((${_gl%%.*} - _gs / 100)); [ $_gs -ge $1 ]; }; ` +
-	`if [ -L "$_gj/go" ]; then :; else ` +
+const guardStart = guardCommon + guardBase + guardLeft +
+	`_gh=$4; _gz=$5; _gk=$6; _gc=$7; _gd=$8; _ga=$9; shift 9; _gq=$1; _gr=$2; _gx=$3; _gy=$4; shift 4; ` +
+	`if [ -n "$_gy" ]; then ln -s "$_gy" "$_gj/go"; elif [ $_ga = 0 ]; then :; else _gleft; fi; ` +
+	`if [ -n "$_gy" ] || [ -L "$_gj/go" ]; then :; else ` +
 	`command -v setsid >/dev/null || _gsay lacks setsid; command -v readlink >/dev/null || _gsay lacks readlink; ` +
 	`[ $_ga = 0 ] || _gage $_ga || _gsay young; ` +
 	`[ $(ls "$_gb" | wc -l) -le $_gq ] || { rmdir "$_gj"; _gsay many; }; ` +
@@ -79,12 +89,15 @@ const guardStart = guardCommon + guardBase +
 	`[ $(($(wc -c <"$_gi"))) -ge $_gz ] || { rm -f "$_gi"; rmdir "$_gj"; _gsay short "$_ge"; }; ` +
 	`setsid /bin/sh -c "$_gr" sh "$_gj" "$_gi" "$_gh" "$_gu" $_gk $_gd "$_gx" "$_gb" "$@" </dev/null >/dev/null 2>&1`
 
-// guardText is the whole for a command whose output nobody is told while it runs.
-const guardText = guardStart + ` & ` +
-	`_gp=$!; if [ -z "$(_gstart $$)" ]; then wait $_gp; fi; ` +
-	`_gt=0; until [ -L "$_gj/exit" ] || [ -z "$(_gstart $_gp)" ]; do sleep 0.01 || sleep 1; ` +
-	`_gt=$((_gt+1)); if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; done; fi; ` + guardFollow +
-	`while :; do ` + guardLook + `sleep 0.1 || sleep 1; done`
+// guardText is the whole. The recorder does not hold the place open that is told to. It
+// waits nowhere until the command has ended, without /proc neither. Where the output is
+// told, it is every third turn: each costs processes.
+const guardText = guardTells + guardStart + ` 9>&- & ` +
+	`_gp=$!; _gt=0; until [ -L "$_gj/exit" ]; do ` +
+	`if [ -n "$(_gstart $$)" ]; then [ -n "$(_gstart $_gp)" ] || break; else kill -s 0 $_gp || break; fi; ` +
+	`if [ $_gt -gt 20 ] && [ -L "$_gj/go" ]; then break; fi; sleep 0.01 || { sleep 1; _gt=20; }; _gt=$((_gt+1)); done; fi; ` +
+	guardFollow + guardTell + `_gw=0; while :; do ` + guardLook +
+	`if [ $_gw = 0 ]; then _gtell $6; _gw=3; fi; _gw=$((_gw-1)); sleep 0.1 || { sleep 1; _gw=0; }; done`
 
 // guardFollow finds the claim of a command that has begun, and can report. What
 // keeps a stream has a second to come to its end: then something that the command
@@ -100,8 +113,8 @@ const guardFollow = `_glive() { if [ "$2" = - ]; then kill -s 0 $1; else [ "$(_g
 	`_gsize "$_gj/out.$1"; _go=$_gl; _gsize "$_gj/err.$1"; _ge=$_gl; _gf=; [ -f "$_gj/flood" ] && _gf=f; ` +
 	`_gx=$(readlink "$_gj/exit"); echo "$_gn ended $_gx,$_gf $_go $_ge"; ` +
 	`[ "$_go" = "- 0" ] || head -c ${_go% *} "$_gj/out.$1"; [ "$_ge" = "- 0" ] || head -c ${_ge% *} "$_gj/err.$1"; exit 0; }; ` +
-	`_gg=$(readlink "$_gj/go") || _gsay unclaimed; case $_gg in 1,killed) _gsay killed;; esac; ` +
-	`IFS=,; set -- $_gg; unset IFS; [ "$5" = "$_gh" ] || _gsay other; `
+	`_gg=$(readlink "$_gj/go") || _gsay unclaimed; case $_gg,$_gy in 1,killed,) _gsay killed;; 1,removed,) _gsay removed;; 1,killed,*|1,removed,*) _gg=$_gy;; esac; ` +
+	`IFS=,; set -- $_gg; unset IFS; [ "$5" = "$_gh" ] || _gsay other; echo "$_gn-began $_gg" >&9; `
 
 // guardLook looks once whether the command has ended.
 const guardLook = `[ -L "$_gj/exit" ] && _greport $6 $7; [ "$4" = "$(_gboot)" ] || _gsay restarted $2; ` +
@@ -109,8 +122,10 @@ const guardLook = `[ -L "$_gj/exit" ] && _greport $6 $7; [ "$4" = "$(_gboot)" ] 
 
 // guardKill sees to it that the command does not run any more: one that has not
 // begun never can. Arguments beyond those of guardBase: twentieths of a second
-// between TERM and KILL, and killText.
-const guardKill = guardCommon + guardBase + `ln -s 1,killed "$_gj/go" && _gsay unborn; ` +
-	`_gg=$(readlink "$_gj/go") || _gsay unclaimed; case $_gg in 1,killed) _gsay unborn;; esac; _gy=$4; _gx=$5; ` +
-	`IFS=,; set -- $_gg; unset IFS; [ "$4" = "$(_gboot)" ] || _gsay dead; ` +
+// between TERM and KILL, killText, seconds as guardStart has them, and the claim that the
+// host has seen, by which the process is known where the journal has lost it.
+const guardKill = guardCommon + guardBase + guardLeft +
+	`if [ -z "$7" ]; then _gleft; [ -L "$_gj/go" ] || [ $6 = 0 ] || _gage $6 || _gsay young; ln -s 1,killed "$_gj/go" && _gsay unborn; fi; ` +
+	`_gg=$(readlink "$_gj/go") || _gg=$7; case $_gg,$7 in ,) _gsay unclaimed;; 1,killed,) _gsay unborn;; 1,removed,) _gsay removed;; 1,killed,*|1,removed,*) _gg=$7;; esac; ` +
+	`_gy=$4; _gx=$5; IFS=,; set -- $_gg; unset IFS; [ "$4" = "$(_gboot)" ] || _gsay dead; ` +
 	`exec /bin/sh -c "$_gx" sh "$_gn" $2 $3 group $_gy $2`
