@@ -24,3 +24,6 @@ func (c Chunks) End() []byte { c.c.of.end(); return c.rest.buf }
 // Held returns how many bytes wait for more, and Told how many of each stream were told.
 func (c Chunks) Held() int      { return len(c.c.held) }
 func (c Chunks) Told() [2]int64 { return c.c.of.told }
+
+// Claim is what was told of who has the command.
+func (c Chunks) Claim() string { return c.c.of.claim() }

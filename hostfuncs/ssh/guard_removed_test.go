@@ -41,10 +41,17 @@ func long(file, until string) ssh.Command {
 // removals are what somebody may remove of journals.
 func removals() map[string]func(base, journal string) error {
 	return map[string]func(base, journal string) error{
-		"the journal": func(_, journal string) error { return os.RemoveAll(journal) },
-		"all of them": func(base, _ string) error { return os.RemoveAll(base) },
-		"its claim":   func(_, journal string) error { return os.Remove(filepath.Join(journal, "go")) },
+		"the journal":                             func(_, journal string) error { return os.RemoveAll(journal) },
+		"all of them":                             func(base, _ string) error { return os.RemoveAll(base) },
+		"its claim":                               func(_, journal string) error { return os.Remove(filepath.Join(journal, "go")) },
+		"it, and another host calls it removed":   func(_, journal string) error { return replaced(journal, "1,removed") },
+		"it, and another host calls it not begun": func(_, journal string) error { return replaced(journal, "1,killed") },
 	}
+}
+
+// replaced removes a journal, and makes one of which nobody else knows more than its go says.
+func replaced(journal, claim string) error {
+	return errors.Join(os.RemoveAll(journal), os.Mkdir(journal, 0o700), os.Symlink(claim, filepath.Join(journal, "go")))
 }
 
 // TestGuardedRemoved: a journal that somebody removes while the command runs does not
@@ -72,7 +79,10 @@ func TestGuardedRemoved(t *testing.T) {
 			t.Run(what+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				if what == "its claim" && !end.dead {
-					t.Skip("the output is there still")
+					t.Skip("the journal is whole again")
+				}
+				if strings.HasPrefix(what, "it, ") && !end.dead {
+					end.words = "is gone without an exit code"
 				}
 				px, e := through(t, srv)
 				o, base := guardedBy(t)
@@ -104,8 +114,8 @@ func TestGuardedRemovedBeforeTheNextHost(t *testing.T) {
 	t.Parallel()
 	srv := server(t, sshtest.Config{})
 	for what, remove := range removals() {
-		if what == "its claim" {
-			continue // what is left of a journal is what there is before a command begins
+		if strings.HasPrefix(what, "it") {
+			continue // what is left of a journal is what there is before a command begins, or says what became of it
 		}
 		for name, cancels := range map[string]bool{"follows": false, "cancels": true} {
 			t.Run(what+"/"+name, func(t *testing.T) {
@@ -141,5 +151,73 @@ func TestGuardedRemovedBeforeTheNextHost(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestGuardedNoRoomForItsJournal: where there can be no journal any more, a command that
+// was seen to begin is in doubt, and not one that was not begun.
+func TestGuardedNoRoomForItsJournal(t *testing.T) {
+	t.Parallel()
+	px, e := proxied(t, sshtest.Config{})
+	o, base := guardedBy(t)
+	file, lines := ledger(t)
+	g := ssh.Guard{Token: newToken()}
+	_, done := beganBy(t, t.Context(), pool(t, o), e, long(file, filepath.Join(t.TempDir(), "until")), g, lines)
+	if err := errors.Join(os.RemoveAll(base), os.Symlink(t.TempDir(), base)); err != nil {
+		t.Fatal(err)
+	}
+	px.Cut()
+	err := <-done
+	wantError(t, err, hostfuncs.Lost, hostfuncs.After, "the command had begun, and there is no journal of it any more (alien")
+	if n := len(lines()); n != 1 {
+		t.Errorf("it was begun %d times", n)
+	}
+}
+
+// TestGuardedCancelAfterRestart: who ends a command that an earlier host may have begun
+// does not take a journal that a restart may have removed for one that never was.
+func TestGuardedCancelAfterRestart(t *testing.T) {
+	t.Parallel()
+	px, e := proxied(t, sshtest.Config{})
+	o, _ := guardedBy(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	px.Refuse(true)
+	time.AfterFunc(300*time.Millisecond, func() { cancel(errOperator); px.Refuse(false) })
+	_, err := pool(t, o).ExecGuarded(ctx, e, truth, ssh.Guard{Token: newToken(), Since: time.Now().Add(-100 * 365 * 24 * time.Hour)})
+	wantError(t, err, hostfuncs.Cancelled, hostfuncs.After, "is not known: the target was restarted after it may have begun")
+	wantStopped(t, err, false)
+}
+
+// TestGuardedClaim: what a host takes for the word that a command has begun has the form
+// of it, and the first one counts.
+func TestGuardedClaim(t *testing.T) {
+	t.Parallel()
+	hash := strings.Repeat("0a", 32)
+	good := "1,4711,12345,01234567-89ab-cdef-0123-456789abcdef," + hash + ",4712,12346"
+	for name, tt := range map[string]struct {
+		said string
+		want string
+	}{
+		"a claim":          {"-began " + good + "\n", good},
+		"two":              {"-began " + good + "\nnonce-began 1,2,3,-," + hash + ",4,5\n", good},
+		"without /proc":    {"-began 1,4711,-,-," + hash + ",4712,-\n", "1,4711,-,-," + hash + ",4712,-"},
+		"another version":  {"-began 2" + good[1:] + "\n", ""},
+		"more than that":   {"-began " + good + ",x\n", ""},
+		"no process":       {"-began 1,,12345,-," + hash + ",4712,-\n", ""},
+		"the word killed":  {"-began 1,killed\n", ""},
+		"a text for shell": {"-began 1,$(id),12345,-," + hash + ",4712,-\n", ""},
+		"too long":         {"-began " + good + strings.Repeat("0", 300) + "\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := ssh.NewChunks(ssh.Live{Line: func(string, string) {}}, "nonce", 100)
+			for b := range strings.SplitSeq("nonce"+tt.said+"nonce ended", "") { // byte by byte
+				c.Write([]byte(b))
+			}
+			if got := c.Claim(); got != tt.want {
+				t.Errorf("it takes %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
