@@ -126,8 +126,8 @@ func TestDrainEndsWithTheCall(t *testing.T) {
 			}}
 			start := time.Now()
 			r, err := pool(t, o).Exec(ctx, endpoint(srv), c)
-			if took := time.Since(start); err != nil || code(r) != 0 || took > 15*time.Second || bytes.Count(r.Stdout.Bytes, []byte("goes on")) < 15 {
-				t.Errorf("exit code %d, %d bytes, %v, after %s; want 0, and what came until the call was over", code(r), len(r.Stdout.Bytes), err, took)
+			if took := time.Since(start); err != nil || code(r) != 0 || took > 15*time.Second || bytes.Count(r.Stdout.Bytes, []byte("goes on")) < 15 || !r.Cut || !r.Stdout.Truncated {
+				t.Errorf("exit code %d, %d bytes, %v, after %s; want 0, what came until the call was over, and that there is more", code(r), len(r.Stdout.Bytes), err, took)
 			}
 			for word := range strings.FieldsSeq(string(r.Stdout.Bytes)) {
 				if pid, err := strconv.Atoi(word); err == nil {

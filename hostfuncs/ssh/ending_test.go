@@ -43,8 +43,8 @@ func TestDrainMost(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
 	defer cancel()
 	r, err := pool(t, o).Exec(ctx, endpoint(server(t, sshtest.Config{})), ssh.Command{Argv: []string{"sh", "-c", "while echo goes on; do sleep 0.2; done & echo $!"}})
-	if err != nil || code(r) != 0 || !bytes.Contains(r.Stdout.Bytes, []byte("goes on\ngoes on\n")) || r.Duration < o.DrainMost {
-		t.Errorf("exit code %d after %s, %d bytes, %v; want 0 and what came in %s", code(r), r.Duration, len(r.Stdout.Bytes), err, o.DrainMost)
+	if err != nil || code(r) != 0 || !bytes.Contains(r.Stdout.Bytes, []byte("goes on\ngoes on\n")) || r.Duration < o.DrainMost || !r.Cut || !r.Stdout.Truncated {
+		t.Errorf("exit code %d after %s, %d bytes, %v; want 0, what came in %s, and that there is more", code(r), r.Duration, len(r.Stdout.Bytes), err, o.DrainMost)
 	}
 	for word := range strings.FieldsSeq(string(r.Stdout.Bytes)) {
 		if pid, err := strconv.Atoi(word); err == nil {

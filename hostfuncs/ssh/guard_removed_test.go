@@ -35,7 +35,7 @@ func beganBy(t *testing.T, ctx context.Context, p *ssh.Pool, e ssh.Endpoint, c s
 // long is a command that writes its process into the ledger, says so, and goes on until
 // a file is there.
 func long(file, until string) ssh.Command {
-	return ssh.Command{Argv: []string{"sh", "-c", `echo $$ >>"$1"; echo begun; until [ -e "$2" ]; do sleep 0.05; done; echo ended`, "sh", file, until}}
+	return ssh.Command{Argv: []string{"sh", "-c", `echo $$ >>"$1"; echo begun; i=0; until [ -e "$2" ] || [ $i -gt 1200 ]; do sleep 0.05; i=$((i+1)); done; echo ended`, "sh", file, until}}
 }
 
 // removals are what somebody may remove of journals.
@@ -139,7 +139,8 @@ func TestGuardedRemovedBeforeTheNextHost(t *testing.T) {
 					px.Refuse(true)
 					time.AfterFunc(300*time.Millisecond, func() { cancel(errOperator); px.Refuse(false) })
 				}
-				for range 2 { // what the first one finds stays known
+				c.Timeout = 20 * time.Second // where it is followed all the same
+				for range 2 {                // what the first one finds stays known
 					_, err := pool(t, o).ExecGuarded(ctx, e, c, g)
 					var he *hostfuncs.Error
 					if !errors.As(err, &he) || he.Phase != hostfuncs.After || he.Stopped || he.Journaled || strings.Contains(he.Message, "not begun,") || !strings.Contains(he.Message, "removed") {
