@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,7 @@ func TestCutOutput(t *testing.T) {
 		}
 		wg.Wait()
 		t.Logf("%s: %d errors, %d marked, %d whole", name, seen.failed.Load(), seen.marked.Load(), seen.whole.Load())
-		if seen.failed.Load() == 0 || seen.marked.Load() == 0 {
+		if seen.failed.Load() == 0 || seen.marked.Load() == 0 && c.PTY == nil { // little comes after the end of a terminal
 			t.Errorf("%s: want some of the cuts in the command, and some after it", name)
 		}
 	}
@@ -198,5 +199,95 @@ func TestStalledOutput(t *testing.T) {
 	px.Thaw()
 	if err != nil || code(r) != 0 || !r.Cut || !r.Stdout.Truncated || string(r.Stdout.Bytes) != "first\n" {
 		t.Errorf("exit code %d, %q, cut %t, %v; want 0, the first line, and that it is cut", code(r), r.Stdout.Bytes, r.Cut, err)
+	}
+}
+
+// TestCutDialog: what came of a line whose session may end is marked where the
+// connection ended, and not where the session did.
+func TestCutDialog(t *testing.T) {
+	t.Parallel()
+	for text, cut := range map[string]bool{"exit": false, "cut": true} {
+		dev := ios()
+		dev.Cut = "cut"
+		d, _ := dialog(t, dev, ssh.DialogConfig{Platform: ssh.IOS})
+		if r := send(t, d, ssh.Input{Text: text, Closes: true}); !r.Closed || r.Output.Truncated != cut {
+			t.Errorf("%s: closed %t, truncated %t; want true, %t", text, r.Closed, r.Output.Truncated, cut)
+		}
+	}
+}
+
+// TestCutGet cuts the connection after n bytes from the server, for n over all of a file:
+// there is an error, or all of it. By hand with OC_CUTS=1.
+func TestCutGet(t *testing.T) {
+	t.Parallel()
+	srv := server(t, sshtest.Config{Options: []string{"MaxStartups 200"}})
+	file := filepath.Join(t.TempDir(), "file")
+	content := strings.Repeat("0123456789abcde\n", 5000)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, get := range map[string]func(p *ssh.Pool, e ssh.Endpoint) (ssh.File, error){
+		"SFTP": func(p *ssh.Pool, e ssh.Endpoint) (ssh.File, error) { return p.Get(t.Context(), e, file, 1<<20) },
+		"scp":  func(p *ssh.Pool, e ssh.Endpoint) (ssh.File, error) { return p.GetSCP(t.Context(), e, file, 1<<20) },
+	} {
+		px, e := through(t, srv)
+		p := pool(t, ssh.Options{})
+		run(t, p, e, truth) // the connection stands
+		from := px.Passed(sshtest.FromServer)
+		if f, err := get(p, e); err != nil || string(f.Content) != content {
+			t.Fatalf("%s: %d bytes, %v", name, len(f.Content), err)
+		}
+		failed, whole, all := 0, 0, px.Passed(sshtest.FromServer)-from
+		for n := int64(1); n <= all+200; n += int64(count("OC_CUTS", 23)) * 150 {
+			px, e := through(t, srv)
+			p := pool(t, ssh.Options{})
+			run(t, p, e, truth)
+			px.CutAfter(sshtest.Cut{Way: sshtest.FromServer, After: n})
+			switch f, err := get(p, e); {
+			case err != nil:
+				failed++
+			case string(f.Content) != content:
+				t.Errorf("%s: after %d bytes: %d of %d bytes, and no error", name, n, len(f.Content), len(content))
+			default:
+				whole++
+			}
+		}
+		t.Logf("%s: %d bytes: %d errors, %d whole", name, all, failed, whole)
+	}
+}
+
+// TestCutFunctions: who calls a host function, and who reads the log, is told.
+func TestCutFunctions(t *testing.T) {
+	t.Parallel()
+	for name, h := range hangers() {
+		f := fake(t, h.conf)
+		s, b := onFake(f, sshtest.Password)
+		b.Functions = []string{"ssh_exec", "ssh_exec_many"}
+		var mu sync.Mutex
+		var log []string
+		s.Log = func(level, m string) {
+			mu.Lock()
+			defer mu.Unlock()
+			log = append(log, level+" "+m)
+		}
+		p := pool(t, ssh.Options{})
+		r, err := sshExec(t, p, s, `{"argv":["echo","out"]}`)
+		if err != nil || r.OutputCut != h.cut || r.StdoutTruncated != h.cut || r.StderrTruncated != h.cut || r.ExitCode == nil || r.Stdout != "out\n" {
+			t.Errorf("%s: %+v, %v; want cut %t", name, r, err, h.cut)
+		}
+		mu.Lock()
+		if text := strings.Join(log, "\n"); strings.Contains(text, "warn fake1: the command has ended, and the end of its output did not come") != h.cut {
+			t.Errorf("%s: the log is %q", name, text)
+		}
+		mu.Unlock()
+		m, err := execMany(t, p, s, `{"argv":["echo","out"],"targets":["fake1"],"stream":true}`)
+		if err != nil || len(m.Results) != 1 || m.Results[0].Exec == nil || m.Results[0].Exec.OutputCut != h.cut {
+			t.Errorf("%s: %+v, %v; want cut %t", name, m, err, h.cut)
+		}
+		mu.Lock()
+		if text := strings.Join(log, "\n"); strings.Contains(text, "exit code 0, and the end of its output did not come (1 of 1)") != h.cut {
+			t.Errorf("%s: the log is %q", name, text)
+		}
+		mu.Unlock()
 	}
 }

@@ -64,6 +64,7 @@ type Dialog struct {
 	turn     chan struct{} // whoever has put something in has the turn
 	gone     chan struct{} // closed when the server has closed the channel
 	news     chan struct{} // capacity 1: something has come
+	rest     func()        // the end need not be waited for any more
 	closing  sync.Once
 	over     atomic.Bool // no further exchange is possible
 
@@ -75,6 +76,7 @@ type Dialog struct {
 	screen  *screen
 	heard   time.Time // when something last came
 	ended   bool      // nothing more will come
+	cut     bool      // since the connection ended, and not the session
 	flooded bool
 }
 
@@ -172,6 +174,7 @@ func (p *Pool) newDialog(e Endpoint, c *conn, ch channel, conf DialogConfig) *Di
 	d.pattern, _ = compile(conf.Prompt)
 	d.screen = &screen{}
 	d.fresh(0)
+	d.rest = c.wire.tail.await()
 	p.wg.Go(func() { xssh.DiscardRequests(ch.requests); close(d.gone) })
 	return d
 }
@@ -205,8 +208,10 @@ func (d *Dialog) read() {
 	}
 	d.pool.wg.Go(func() {
 		pump(d.ch, take)
+		cut := !d.conn.wire.tail.whole()
+		d.rest()
 		d.mu.Lock()
-		d.ended = true
+		d.ended, d.cut = true, cut
 		d.mu.Unlock()
 		d.tell()
 	})
@@ -283,6 +288,7 @@ func (d *Dialog) request(ctx context.Context, name string, payload []byte, hint 
 func (d *Dialog) Close() error {
 	d.over.Store(true)
 	d.closing.Do(func() {
+		d.rest()
 		d.mu.Lock()
 		d.ended = true
 		d.mu.Unlock()

@@ -76,6 +76,11 @@
 // output open is given Options.DrainGrace for the rest of the output, and again as
 // long as something comes, Options.DrainMost in all.
 //
+// Where the connection ends after the command and before its output, Result.Cut says so,
+// and both outputs are marked. The end of a connection is kept from x/crypto until what
+// came before it has been gone through, half a second at the most (tail), since x/crypto
+// ends a session's streams alike when the server does and when the connection is lost.
+//
 // # Files
 //
 // Each call opens an SFTP session on a connection of the pool. A server that owes

@@ -181,7 +181,11 @@ func (d *Dialog) exchange(ctx context.Context, m move) (came, error) {
 	defer d.mu.Unlock()
 	if err != nil || ended {
 		if ended && m.closes {
-			return came{output: d.keptOf(m), closed: true, matched: -1}, nil
+			out := came{output: d.keptOf(m), closed: true, matched: -1}
+			if d.cut {
+				out.output = out.output.cutOff(Command{Slack: d.conf.Slack})
+			}
+			return out, nil
 		}
 		return came{}, d.broken(ctx, err, ended)
 	}

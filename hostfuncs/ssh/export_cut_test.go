@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"io"
 	"net"
 )
@@ -28,3 +29,8 @@ func Pump(r io.Reader) (all []byte) {
 
 // OnWire is a connection as x/crypto is given it.
 func OnWire(c net.Conn) net.Conn { return newWire(c) }
+
+// GetSCP is Get from a server without SFTP.
+func (p *Pool) GetSCP(ctx context.Context, e Endpoint, name string, limit int) (File, error) {
+	return p.getSCP(ctx, e, name, limit)
+}

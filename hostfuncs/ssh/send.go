@@ -50,7 +50,8 @@ type DialogAnswer struct {
 // Reply is what came of an Input.
 type Reply struct {
 	// Output is what came before the line on which the other side waits: the echo,
-	// control sequences, pages and blank lines around it are gone.
+	// control sequences, pages and blank lines around it are gone. It is Truncated, too,
+	// where Closed is since the connection was lost: there may have been more.
 	Output Output
 	// Prompt is that line, and Mode what it says.
 	Prompt string

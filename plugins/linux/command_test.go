@@ -28,12 +28,12 @@ func target(t *testing.T, r step.SSHExecResult, err error) (*steptest.Harness, *
 func TestCommand(t *testing.T) {
 	t.Parallel()
 	h, asked := target(t, step.SSHExecResult{
-		Target: "web-1", ExitCode: new(0), Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12,
+		Target: "web-1", ExitCode: new(0), Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12, OutputCut: true,
 	}, nil)
 	got, failed := steptest.Call(h, linux.Command, linux.CommandInput{
 		Argv: []string{"echo", "it's $HOME"}, Env: map[string]string{"A": "1"}, Stdin: "in", TimeoutS: 1.5, MaxOutputBytes: 10,
 	})
-	want := linux.Output{Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12}
+	want := linux.Output{Stdout: "out\n", Stderr: "warning\n", StderrTruncated: true, DurationMS: 12, OutputCut: true}
 	if d := cmp.Diff(want, got); failed != nil || d != "" {
 		t.Errorf("%v (-want +got):\n%s", failed, d)
 	}

@@ -112,6 +112,18 @@ func TestFactsOfNoPOSIXSystem(t *testing.T) {
 	}
 }
 
+// Facts of which a part may be missing are none.
+func TestFactsCut(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []bool{true, false} {
+		h, _ := target(t, step.SSHExecResult{ExitCode: new(0), Stdout: "opsconductor-section hostname\nweb-1\n", StdoutTruncated: true, OutputCut: cut}, nil)
+		_, failed := steptest.Call(h, linux.Facts, linux.FactsInput{})
+		if failed == nil || failed.Code != "output_limit" || failed.Retryable != cut || failed.Phase != step.After {
+			t.Errorf("cut %t: got %+v, want output_limit, to be tried again where the connection was lost", cut, failed)
+		}
+	}
+}
+
 // TestFactsOfThisMachine runs the script in the shells that are here.
 func TestFactsOfThisMachine(t *testing.T) {
 	t.Parallel()

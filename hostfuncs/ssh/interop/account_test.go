@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 
 	"opsconductor.dev/hostfuncs"
 	"opsconductor.dev/hostfuncs/ssh"
@@ -123,6 +125,17 @@ func dropbear(t *testing.T) {
 	}
 	wantResult(t, p, e, ssh.Command{Argv: []string{"id", "-un"}}, a.Name+"\n", "", 0)
 	wantResult(t, p, e, ssh.Command{Argv: []string{"cat"}, Stdin: []byte("a\x00b")}, "a\x00b", "", 0)
+	// One session a connection, as dropbear ends it: by hand with OC_HANGS=1000.
+	n, err := strconv.Atoi(os.Getenv("OC_HANGS"))
+	if err != nil {
+		n = 20
+	}
+	alone := pool(t, ssh.Options{MaxAge: time.Nanosecond})
+	for i := range n {
+		if r, err := alone.Exec(t.Context(), e, ssh.Command{Argv: []string{"echo", "out"}}); err != nil || r.Cut || r.Stdout.Truncated || string(r.Stdout.Bytes) != "out\n" {
+			t.Fatalf("command %d: %q, cut %t, %v; want all of it", i, r.Stdout.Bytes, r.Cut, err)
+		}
+	}
 	r, err := p.Exec(t.Context(), e, ssh.Command{Argv: []string{"sh", "-c", "kill -TERM $$"}})
 	if err != nil || r.Signal != "TERM" {
 		t.Errorf("signal %q, %v; want TERM", r.Signal, err)

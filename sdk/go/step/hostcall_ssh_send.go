@@ -55,7 +55,8 @@ type SSHSendResult struct {
 	// What came, as text: without the echo of what was sent, without the prompt, control sequences,
 	// pagers and blank lines at either end. Bytes that are not UTF-8 are U+FFFD.
 	Output string `json:"output"`
-	// The output was longer than what is kept.
+	// The output was longer than what is kept, or there may have been more: closed is true since the
+	// connection was lost.
 	OutputTruncated bool `json:"output_truncated"`
 	// Bytes of the output, those cut included.
 	OutputBytes int `json:"output_bytes"`
