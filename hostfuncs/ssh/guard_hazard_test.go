@@ -272,14 +272,15 @@ func TestGuardedLateOutput(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				r, err := pool(t, o).ExecGuarded(t.Context(), e, counted(file, "1"), g)
+				r, err := pool(t, o).ExecGuarded(t.Context(), e, counted(file, "3"), g)
 				wantCounted(t, r, err)
 			}()
 			eventually(t, "it runs", func() bool { return len(lines()) == 1 })
-			late := stopAll("tee\x00" + filepath.Join(base, "g-"+g.Token, stream+"."))
-			if len(late) != 1 {
-				t.Errorf("stopped %v, want what keeps %s", late, stream)
-			}
+			var late []int
+			eventually(t, "what keeps "+stream+" is stopped", func() bool {
+				late = stopAll("tee\x00" + filepath.Join(base, "g-"+g.Token, stream+"."))
+				return len(late) == 1
+			})
 			time.AfterFunc(4*time.Second, func() { carryOn(late) })
 			<-done
 		})

@@ -41,10 +41,10 @@ func long(file, until string) ssh.Command {
 // removals are what somebody may remove of journals.
 func removals() map[string]func(base, journal string) error {
 	return map[string]func(base, journal string) error{
-		"the journal":                             func(_, journal string) error { return os.RemoveAll(journal) },
-		"all of them":                             func(base, _ string) error { return os.RemoveAll(base) },
-		"its claim":                               func(_, journal string) error { return os.Remove(filepath.Join(journal, "go")) },
-		"it, and another host calls it removed":   func(_, journal string) error { return replaced(journal, "1,removed") },
+		"the journal":                           func(_, journal string) error { return os.RemoveAll(journal) },
+		"all of them":                           func(base, _ string) error { return os.RemoveAll(base) },
+		"its claim":                             func(_, journal string) error { return os.Remove(filepath.Join(journal, "go")) },
+		"it, and another host calls it removed": func(_, journal string) error { return replaced(journal, "1,removed") },
 		"it, and another host calls it not begun": func(_, journal string) error { return replaced(journal, "1,killed") },
 	}
 }
