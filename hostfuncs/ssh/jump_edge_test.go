@@ -67,6 +67,25 @@ func TestNobodyChecks(t *testing.T) {
 	}
 }
 
+// A server without a usable address, or without a user, is refused before it is dialled.
+func TestEndpointOfNoUse(t *testing.T) {
+	t.Parallel()
+	f := fake(t, sshtest.FakeConfig{})
+	for _, host := range []string{"web 1", "web1\n", "web1\x00"} {
+		e := fakeEndpoint(f)
+		e.Host = host
+		_, err := pool(t, ssh.Options{Dialer: hostfuncs.Dialer{Lookup: loopback}}).Exec(t.Context(), e, truth)
+		wantError(t, err, hostfuncs.BadRequest, hostfuncs.Before, "no usable address")
+	}
+	e := fakeEndpoint(f)
+	e.Credential.Username = ""
+	_, err := pool(t, ssh.Options{}).Exec(t.Context(), e, truth)
+	wantError(t, err, hostfuncs.AuthFailed, hostfuncs.Before, "has no user name")
+	if n := f.Accepted(); n > 0 {
+		t.Errorf("%d connections", n)
+	}
+}
+
 // A connection is for one server and one user there, and for one way there: hosts that
 // show the same key are others all the same.
 func TestNotAlike(t *testing.T) {
@@ -165,18 +184,18 @@ func TestJumpOneAtATime(t *testing.T) {
 }
 
 // jumpDesk is a jump host that does with tunnels what a real one does not.
-func jumpDesk(t *testing.T, settle func(d *desk)) ssh.Endpoint {
+func jumpDesk(t *testing.T, settle func(d *desk)) (*desk, ssh.Endpoint) {
 	t.Helper()
-	_, e := serveDesk(t, func(d *desk, c *xssh.ServerConfig) { c.PasswordCallback = anybody; settle(d) })
+	d, e := serveDesk(t, func(d *desk, c *xssh.ServerConfig) { c.PasswordCallback = anybody; settle(d) })
 	e.Credential.Password = secret("open sesame")
-	return e
+	return d, e
 }
 
 // A tunnel that a jump host opens after it was given up is closed, and its place is free.
 func TestTunnelTooLate(t *testing.T) {
 	t.Parallel()
 	gaveUp, closed := make(chan struct{}), make(chan struct{}, 2)
-	e := jumpDesk(t, func(d *desk) {
+	_, e := jumpDesk(t, func(d *desk) {
 		d.open = func(nc xssh.NewChannel) {
 			<-gaveUp
 			_, requests, err := nc.Accept()
@@ -203,7 +222,7 @@ func TestTunnelTooLate(t *testing.T) {
 func TestTunnelsAreScarce(t *testing.T) {
 	t.Parallel()
 	tunnels := make(chan struct{}, 1)
-	e := jumpDesk(t, func(d *desk) {
+	d, e := jumpDesk(t, func(d *desk) {
 		d.open = func(nc xssh.NewChannel) {
 			select {
 			case tunnels <- struct{}{}:
@@ -229,13 +248,16 @@ func TestTunnelsAreScarce(t *testing.T) {
 		}
 		defer func() { _ = c.Close() }()
 	}
+	if n := d.count("password"); n != 2 {
+		t.Errorf("%d connections, want 2: the first one takes no more", n)
+	}
 }
 
 // A tunnel that ends, through a jump host that gives no sign of life, ends all the same.
 func TestTunnelEndsInTime(t *testing.T) {
 	t.Parallel()
 	defer inTime(t)()
-	e := jumpDesk(t, func(d *desk) {
+	_, e := jumpDesk(t, func(d *desk) {
 		d.then = func(_ *xssh.ServerConn, requests <-chan *xssh.Request) {
 			for range requests { // no answer
 			}

@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"strings"
@@ -21,6 +22,8 @@ type Device struct {
 	// is asked for: 1.
 	Enable     string
 	WrongTries int
+	// Asks is the question for that password; "": Password.
+	Asks string
 	// Page is how many lines the pager shows; 0: 24. Stubborn: it ignores that it is
 	// turned off.
 	Page     int
@@ -219,7 +222,7 @@ func (d *device) enable() bool {
 		return true
 	}
 	for range max(1, d.WrongTries) {
-		d.write("Password: ")
+		d.write(cmp.Or(d.Asks, "Password: "))
 		got, err := d.in.ReadString('\n')
 		if err != nil {
 			return false
