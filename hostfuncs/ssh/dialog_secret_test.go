@@ -94,3 +94,35 @@ func TestDialogOpenGivesItsPlaceBack(t *testing.T) {
 	}
 	_ = d.Close()
 }
+
+// An output that is cut in the middle of a secret has no part of it, whether the secret
+// was known when the dialog was opened or became so since.
+func TestDialogCutInASecret(t *testing.T) {
+	t.Parallel()
+	for name, calls := range map[string][2]string{
+		"known":       {`{"platform":"ios","privileged":true,"enable_credential":"enable"}`, ""},
+		"known since": {`{"platform":"ios"}`, `{"session":"1","text":"enable","answers":[{"question":"Password: $","credential":"enable"}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dev := ios()
+			dev.Outputs["leak"] = "the secret is " + enableSecret + strings.Repeat(" and more", 20) + "\n"
+			c, _ := newCLI(t, dev)
+			if err := c.call("ssh_open", calls[0], nil); err != nil {
+				t.Fatal(err)
+			}
+			if calls[1] != "" {
+				if err := c.call("ssh_send", calls[1], nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var r ssh.SendResult
+			if err := c.call("ssh_send", `{"session":"1","text":"leak","max_output_bytes":22}`, &r); err != nil || !r.OutputTruncated {
+				t.Errorf("%v %+v", err, r)
+			}
+			if strings.Contains(r.Output, enableSecret[:4]) {
+				t.Errorf("a part of the secret got out: %q", r.Output)
+			}
+		})
+	}
+}
