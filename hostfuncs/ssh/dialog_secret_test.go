@@ -117,7 +117,7 @@ func TestDialogCutInASecret(t *testing.T) {
 				}
 			}
 			var r ssh.SendResult
-			if err := c.call("ssh_send", `{"session":"1","text":"leak","max_output_bytes":22}`, &r); err != nil || !r.OutputTruncated {
+			if err := c.call("ssh_send", `{"session":"1","text":"leak","max_output_bytes":30}`, &r); err != nil || !r.OutputTruncated {
 				t.Errorf("%v %+v", err, r)
 			}
 			if strings.Contains(r.Output, enableSecret[:4]) {
