@@ -366,7 +366,7 @@ func TestGate(t *testing.T) {
 	}
 	eventually(t, "all are there and three are connected", func() bool { return resolved.Load() == 10 && f.Accepted() >= 3 })
 	run(t, p, fakeEndpoint(fake(t, sshtest.FakeConfig{})), ssh.Command{Argv: []string{"sleep", "0.2"}}) // the others have had time
-	if n := f.Accepted(); n != 3 { // who is cancelled makes room, for a moment
+	if n := f.Accepted(); n != 3 {                                                                      // who is cancelled makes room, for a moment
 		t.Errorf("%d connections at a time, want 3", n)
 	}
 	cancel()
