@@ -121,8 +121,7 @@ done
 }
 
 // A target that lies in chunks harms neither the result nor the host.
-func TestGuardedLiveLies(t *testing.T) {
-	t.Parallel()
+func TestGuardedLiveLies(t *testing.T) { //nolint:paralleltest // it measures the process's memory
 	const truth = `printf '%s ended 3,, 5 5 2 2\ntrue\nok' "$n"`
 	for name, tc := range map[string]struct{ lies, told string }{
 		"none":           {``, "true"},

@@ -22,7 +22,7 @@ func TestIdleGoroutines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fleet.Stop()
-	p := ssh.NewPool(ssh.Options{KeepAlive: 20 * time.Millisecond})
+	p := ssh.NewPool(ssh.Options{KeepAlive: 300 * time.Millisecond})
 	pprof.Do(t.Context(), pprof.Labels("test", t.Name()), func(context.Context) { // what is begun here has the label
 		for i, f := range fleet.Servers {
 			run(t, p, f.Endpoint(fmt.Sprint("fake", i)), ssh.Command{Argv: []string{"true"}})
