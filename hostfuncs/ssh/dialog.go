@@ -64,7 +64,6 @@ type Dialog struct {
 	turn     chan struct{} // whoever has put something in has the turn
 	gone     chan struct{} // closed when the server has closed the channel
 	news     chan struct{} // capacity 1: something has come
-	rest     func()        // the end need not be waited for any more
 	closing  sync.Once
 	over     atomic.Bool // no further exchange is possible
 
@@ -174,7 +173,6 @@ func (p *Pool) newDialog(e Endpoint, c *conn, ch channel, conf DialogConfig) *Di
 	d.pattern, _ = compile(conf.Prompt)
 	d.screen = &screen{}
 	d.fresh(0)
-	d.rest = c.wire.tail.await()
 	p.wg.Go(func() { xssh.DiscardRequests(ch.requests); close(d.gone) })
 	return d
 }
@@ -209,7 +207,6 @@ func (d *Dialog) read() {
 	d.pool.wg.Go(func() {
 		pump(d.ch, take)
 		cut := !d.conn.wire.tail.whole()
-		d.rest()
 		d.mu.Lock()
 		d.ended, d.cut = true, cut
 		d.mu.Unlock()
@@ -288,7 +285,6 @@ func (d *Dialog) request(ctx context.Context, name string, payload []byte, hint 
 func (d *Dialog) Close() error {
 	d.over.Store(true)
 	d.closing.Do(func() {
-		d.rest()
 		d.mu.Lock()
 		d.ended = true
 		d.mu.Unlock()

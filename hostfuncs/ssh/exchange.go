@@ -167,6 +167,9 @@ func (d *Dialog) page() bool {
 // has the turn. On an error nothing further can be done with the dialog.
 func (d *Dialog) exchange(ctx context.Context, m move) (came, error) {
 	began := time.Now()
+	if m.closes { // whether the session or the connection ends it counts
+		defer d.conn.wire.tail.await()()
+	}
 	d.mu.Lock()
 	if !m.silent {
 		d.fresh(m.keep)

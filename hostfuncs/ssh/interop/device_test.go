@@ -35,8 +35,12 @@ func devices() []row {
 			_, err := dialled(t, sshtest.Device{Enable: enable}, ssh.DialogConfig{Platform: ssh.IOS, Enable: sshtest.Plain("not this one"), Privileged: true})
 			sshtest.WantError(t, err, hostfuncs.BecomeFailed, hostfuncs.Before, "go to mode privileged", "did not take the password")
 		}},
-		{"device, IOS, hangs in a command", func(t *testing.T) { ends(t, "hang", hostfuncs.Timeout, "the time of 500ms for it is over") }},
-		{"device, IOS, reboots in a command", func(t *testing.T) { ends(t, "cut", hostfuncs.Lost, "ended the session, or the connection was lost") }},
+		{"device, IOS, hangs in a command", func(t *testing.T) {
+			ends(t, "hang", 500*time.Millisecond, hostfuncs.Timeout, "the time of 500ms for it is over")
+		}},
+		{"device, IOS, reboots in a command", func(t *testing.T) {
+			ends(t, "cut", 10*time.Second, hostfuncs.Lost, "ended the session, or the connection was lost")
+		}},
 		{"device, no prompt", func(t *testing.T) {
 			_, err := dialled(t, sshtest.Device{Silent: true}, ssh.DialogConfig{Timeout: 500 * time.Millisecond})
 			sshtest.WantError(t, err, hostfuncs.Timeout, hostfuncs.Before, "no prompt came", "500ms")
@@ -101,13 +105,13 @@ func modes(t *testing.T) {
 }
 
 // ends sends what the device never answers well, after which the dialog is closed.
-func ends(t *testing.T, text string, code hostfuncs.Code, words string) {
+func ends(t *testing.T, text string, within time.Duration, code hostfuncs.Code, words string) {
 	t.Helper()
 	d, err := dialled(t, sshtest.Device{Cut: "cut", Hang: "hang"}, ssh.DialogConfig{Platform: ssh.IOS})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = d.Send(t.Context(), ssh.Input{Text: text, Timeout: 500 * time.Millisecond})
+	_, err = d.Send(t.Context(), ssh.Input{Text: text, Timeout: within})
 	sshtest.WantError(t, err, code, hostfuncs.After, "router1", words)
 	_, err = d.Send(t.Context(), ssh.Input{Text: "show version"})
 	sshtest.WantError(t, err, hostfuncs.BadRequest, hostfuncs.Before, "the session is closed")
