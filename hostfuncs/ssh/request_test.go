@@ -56,14 +56,14 @@ func TestUnanswered(t *testing.T) {
 			code  hostfuncs.Code
 			words string
 		}{
-			"silent":               {sshtest.FakeConfig{Stall: tc.at}, hostfuncs.Timeout, "no answer to the request " + tc.what + " within 1.2s, and the connection was closed"},
+			"silent":               {sshtest.FakeConfig{Stall: tc.at}, hostfuncs.Timeout, "no answer to the request " + tc.what + " within 2s, and the connection was closed"},
 			"shut":                 {sshtest.FakeConfig{Shut: tc.at}, hostfuncs.Lost, "did not answer the request " + tc.what + ": the server closed the session, and the connection stands"},
 			"connection is closed": {sshtest.FakeConfig{Close: tc.at}, hostfuncs.Lost, "did not answer the request " + tc.what + ", and the connection is closed"},
 		} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				t.Parallel()
 				o := quick()
-				o.StartTimeout = 1200 * time.Millisecond // longer than the end of a connection is kept back
+				o.StartTimeout = 2 * time.Second // longer than the end of a connection is kept back
 				if tc.device {
 					want.conf.Device = &sshtest.Device{}
 				}

@@ -30,7 +30,7 @@ func hostile() []row {
 		{"stalls at the key exchange", sshtest.FakeConfig{Stall: sshtest.Kex}, hostfuncs.Timeout, before, []string{"fell silent, exchanging keys for 1s"}},
 		{"stalls at authentication", sshtest.FakeConfig{Stall: sshtest.Auth}, hostfuncs.Timeout, before, []string{"fell silent, authenticating for 1s"}},
 		{"stalls at opening a session", sshtest.FakeConfig{Stall: sshtest.Channel}, hostfuncs.Timeout, before, []string{"no answer to opening a session within 1s"}},
-		{"stalls at starting the command", sshtest.FakeConfig{Stall: sshtest.Exec}, hostfuncs.Timeout, after, []string{"no answer to the request to run the command within 1s", "whether the command ran is not known"}},
+		{"stalls at starting the command", sshtest.FakeConfig{Stall: sshtest.Exec}, hostfuncs.Timeout, after, []string{"no answer to the request to run the command within 2s", "whether the command ran is not known"}},
 		{"stalls while the command runs", sshtest.FakeConfig{Stall: sshtest.Running}, hostfuncs.Timeout, after, []string{"not known"}},
 		{"closes before its banner", sshtest.FakeConfig{Close: sshtest.Banner}, hostfuncs.Throttled, before, []string{"before its banner", "MaxStartups"}},
 		{"closes at the key exchange", sshtest.FakeConfig{Close: sshtest.Kex}, hostfuncs.Lost, before, []string{"closed the connection while exchanging keys"}},

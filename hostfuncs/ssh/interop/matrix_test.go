@@ -86,7 +86,7 @@ func patient() ssh.Options { return ssh.Options{} }
 // hasty are those where each phase is.
 func hasty() ssh.Options {
 	return ssh.Options{
-		HandshakeTimeout: time.Second, OpenTimeout: time.Second, StartTimeout: time.Second, FileTimeout: time.Second,
+		HandshakeTimeout: time.Second, OpenTimeout: time.Second, StartTimeout: 2 * time.Second, FileTimeout: time.Second,
 		KillGrace: 300 * time.Millisecond, DrainGrace: 200 * time.Millisecond, Discard: 4 << 20,
 	}
 }
