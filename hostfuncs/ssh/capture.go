@@ -75,15 +75,15 @@ func (c *capture) output(redact func([]byte) []byte) Output {
 }
 
 // cutOff is a command's output whose end did not come. What may be the beginning of a
-// secret at its end is left out: as many bytes as Unfinished says, or Slack bytes.
-func (o Output) cutOff(c Command) Output {
-	if !o.Truncated {
-		keep := len(o.Bytes) - c.Slack
-		if c.Unfinished != nil {
-			keep = len(o.Bytes) - c.Unfinished(o.Bytes)
-		}
-		o.Bytes, o.Truncated = wholeRunes(o.Bytes[:max(0, keep)]), true
+// secret at its end is left out: as many bytes as unfinished says, or slack bytes (nil).
+func (o Output) cutOff(slack int, unfinished func([]byte) int) Output {
+	if o.Truncated {
+		return o
 	}
+	if unfinished != nil {
+		slack = unfinished(o.Bytes)
+	}
+	o.Bytes, o.Truncated = wholeRunes(o.Bytes[:max(0, len(o.Bytes)-slack)]), true
 	return o
 }
 

@@ -186,7 +186,7 @@ func (d *Dialog) exchange(ctx context.Context, m move) (came, error) {
 		if ended && m.closes {
 			out := came{output: d.keptOf(m), closed: true, matched: -1}
 			if d.cut {
-				out.output = out.output.cutOff(Command{Slack: d.conf.Slack})
+				out.output = out.output.cutOff(d.conf.Slack, nil)
 			}
 			return out, nil
 		}

@@ -76,11 +76,11 @@ func TestGuardedRemoved(t *testing.T) {
 				time.AfterFunc(500*time.Millisecond, func() { _ = os.WriteFile(until, nil, 0o600) })
 			}, 0, hostfuncs.Lost, "has been removed from its journal", false},
 		} {
+			if what == "its claim" && !end.dead {
+				continue // the journal is whole again: there is nothing to be in doubt about
+			}
 			t.Run(what+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				if what == "its claim" && !end.dead {
-					t.Skip("the journal is whole again")
-				}
 				if strings.HasPrefix(what, "it, ") && !end.dead {
 					end.words = "is gone without an exit code"
 				}

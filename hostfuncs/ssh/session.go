@@ -277,7 +277,8 @@ func (s *session) result() (Result, error) {
 	}
 	r.Stdout, r.Stderr = s.out.output(s.cmd.Redact), s.err.output(s.cmd.Redact)
 	if r.Cut = s.isCut(); r.Cut {
-		r.Stdout, r.Stderr = r.Stdout.cutOff(s.cmd), r.Stderr.cutOff(s.cmd)
+		c := s.cmd
+		r.Stdout, r.Stderr = r.Stdout.cutOff(c.Slack, c.Unfinished), r.Stderr.cutOff(c.Slack, c.Unfinished)
 	}
 	return r, nil
 }
