@@ -61,18 +61,21 @@ func TestGuardedRemoved(t *testing.T) {
 	srv := server(t, sshtest.Config{})
 	for what, remove := range removals() {
 		for name, end := range map[string]struct {
-			ends  func(px *sshtest.Proxy, pid int, until string, cancel func())
+			ends  func(px *sshtest.Proxy, journal, until string, cancel func())
 			limit time.Duration
 			code  hostfuncs.Code
 			words string
 			dead  bool
 		}{
-			"cancelled":   {func(_ *sshtest.Proxy, _ int, _ string, cancel func()) { cancel() }, 0, hostfuncs.Cancelled, "it is confirmed dead", true},
-			"out of time": {func(*sshtest.Proxy, int, string, func()) {}, 3 * time.Second, hostfuncs.Timeout, "it is confirmed dead", true},
-			"ended":       {func(_ *sshtest.Proxy, _ int, until string, _ func()) { _ = os.WriteFile(until, nil, 0o600) }, 0, hostfuncs.Lost, "is gone without an exit code", false},
-			"connected again": {func(px *sshtest.Proxy, _ int, until string, _ func()) {
+			"cancelled":   {func(_ *sshtest.Proxy, _, _ string, cancel func()) { cancel() }, 0, hostfuncs.Cancelled, "it is confirmed dead", true},
+			"out of time": {func(*sshtest.Proxy, string, string, func()) {}, 3 * time.Second, hostfuncs.Timeout, "it is confirmed dead", true},
+			"ended":       {func(_ *sshtest.Proxy, _, until string, _ func()) { _ = os.WriteFile(until, nil, 0o600) }, 0, hostfuncs.Lost, "is gone without an exit code", false},
+			"connected again": {func(px *sshtest.Proxy, journal, until string, _ func()) {
 				px.Cut()
-				sshtest.Eventually(t, "it is connected again", func() bool { return px.Connections() > 1 })
+				sshtest.Eventually(t, "it is connected again, and its claim is there", func() bool {
+					_, err := os.Lstat(filepath.Join(journal, "go"))
+					return px.Connections() > 1 && err == nil
+				})
 				time.AfterFunc(500*time.Millisecond, func() { _ = os.WriteFile(until, nil, 0o600) })
 			}, 0, hostfuncs.Lost, "has been removed from its journal", false},
 		} {
@@ -93,10 +96,11 @@ func TestGuardedRemoved(t *testing.T) {
 				g, c := ssh.Guard{Token: newToken()}, long(file, until)
 				c.Timeout = end.limit
 				pid, done := beganBy(t, ctx, pool(t, o), e, c, g, lines)
-				if err := remove(base, filepath.Join(base, "g-"+g.Token)); err != nil {
+				journal := filepath.Join(base, "g-"+g.Token)
+				if err := remove(base, journal); err != nil {
 					t.Fatal(err)
 				}
-				end.ends(px, pid, until, func() { cancel(errOperator) })
+				end.ends(px, journal, until, func() { cancel(errOperator) })
 				err := <-done
 				wantError(t, err, end.code, hostfuncs.After, end.words)
 				wantStopped(t, err, end.dead)
